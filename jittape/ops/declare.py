@@ -1,0 +1,158 @@
+"""The op table: the one place that knows what ops exist.
+
+An op is declared once with its shape rule, its NumPy evaluation, its derivative rules, its domain,
+its kinks and its sample cases; the tracer's dispatch, the passes, the executor, the generated
+tests and the op reference all derive from the declaration.
+
+Derivative rules are written in ops: they get tracers and return tracers, so that the reverse sweep
+is itself tape. A rule sees the output of its op. It need not care for broadcasting, dtypes or
+real/complex casts: the differentiation passes bring each cotangent to the aval of its operand.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from jittape.types import Aval
+
+
+class Kind(Enum):
+    """How an op is lowered by the executor. Anything may be left HOST: it is then evaluated by
+    NumPy through `Op.evaluate`."""
+
+    ELEMENTWISE = "elementwise"  # operands broadcast against each other, one output element each
+    REDUCE = "reduce"  # params (axes,): reduced axes are removed
+    ACCUMULATE = "accumulate"  # params (axis,): a running reduction
+    LAYOUT = "layout"  # the output is a strided view of the operand, or a copy of it
+    PLACE = "place"  # writes operands at strided places of the output
+    GATHER = "gather"  # reads at integer indices
+    SCATTER = "scatter"  # adds at integer indices
+    GUFUNC = "gufunc"  # core dimensions, batched over the leading ones
+    GUARD = "guard"  # no output; the sweep stops where it does not hold
+    HOST = "host"  # the sweep returns to Python for this instruction
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sample call for the generated tests.
+
+    args: shapes (tuples of int), or concrete arrays and numbers which are used as they are.
+    kwargs: passed through. name: a label where one call has several cases.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Op:
+    """One primitive operation of the tape.
+
+    infer(*avals, **params) -> Aval
+    evaluate(*arrays, **params) -> array: NumPy's own value; what tracing and tests take as truth
+    vjp(g, out, *args, **params) -> one cotangent (or None) per operand
+    jvp(tangents, out, *args, **params) -> tangent; a tangent is None where it is zero.
+        None: derived from vjp by transposition.
+    linear: jvp is the op applied to the tangent (unary ops only).
+    batch(args, batched, size, **params) -> tracer with the batch axis in front; None: the
+        kind's own rule.
+    kernel: what the executor runs: a ufunc, a gufunc, or the name of a kernel of jittape's own.
+    numpy: the NumPy callables that record this op.
+    domain: open interval per operand, from which the tests draw samples.
+    kinks: in words, where the derivative is a decision, and which.
+    """
+
+    name: str
+    kind: Kind
+    infer: Callable[..., Aval]
+    evaluate: Callable[..., Any]
+    params: tuple[str, ...] = ()
+    vjp: Callable[..., Any] | None = None
+    jvp: Callable[..., Any] | None = None
+    linear: bool = False
+    batch: Callable[..., Any] | None = None
+    kernel: Any = None
+    numpy: tuple[Any, ...] = ()
+    domain: tuple[tuple[float, float], ...] = ()
+    kinks: str = ""
+    cases: tuple[Case, ...] = ()
+    doc: str = ""
+    code: int = -1
+    memo: dict = field(default_factory=dict)
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        """Record the op on the trace of its operands (used by rules and composite functions)."""
+        return recorder(self, operands, tuple(params[name] for name in self.params))
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+def recorder(op: Op, operands: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
+    """Placed here by jittape.trace, so that ops need not import the tracer."""
+    raise RuntimeError("jittape.trace is not loaded")
+
+
+table: list[Op] = []
+by_name: dict[str, Op] = {}
+
+
+def declare(op: Op) -> Op:
+    """Enter `op` into the table and give it its opcode."""
+    if op.name in by_name:
+        raise ValueError(f"op {op.name} is declared twice")
+    op.code = len(table)
+    table.append(op)
+    by_name[op.name] = op
+    return op
+
+
+class Signature:
+    """An op at given params and operand avals: all that is static about an instruction.
+
+    Signatures are interned and numbered process-wide, so that an instruction is one number plus
+    its operands, tapes can be pasted into each other without translation, and a derivative rule
+    runs once per signature, not once per instruction.
+    """
+
+    __slots__ = ("id", "op", "params", "avals", "out", "templates")
+
+    def __init__(self, id: int, op: Op, params: tuple, avals: tuple[Aval, ...], out: Aval):
+        self.id = id
+        self.op = op
+        self.params = params
+        self.avals = avals
+        self.out = out
+        self.templates: dict[Any, Any] = {}
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        return dict(zip(self.op.params, self.params, strict=True))
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name}{self.params or ''} {self.avals} -> {self.out}>"
+
+
+signatures: list[Signature] = []
+_by_key: dict[Any, Signature] = {}
+_lock = threading.Lock()
+
+
+def signature(op: Op, params: tuple, avals: tuple[Aval, ...]) -> Signature:
+    """The one Signature of this op, params and avals. Raises what the op's shape rule raises."""
+    key = (op, params, avals)
+    found = _by_key.get(key)
+    if found is None:
+        out = op.infer(*avals, **dict(zip(op.params, params, strict=True)))
+        with _lock:
+            found = _by_key.get(key)
+            if found is None:
+                found = Signature(len(signatures), op, params, avals, out)
+                signatures.append(found)
+                _by_key[key] = found
+    return found

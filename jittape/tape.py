@@ -1,0 +1,119 @@
+"""The Tape: an immutable, flat record of a program.
+
+Values are numbered: 0..n_inputs-1 are the inputs, then the constants, then one value per
+instruction, in order. An instruction is a signature number (op, params and avals, see
+`ops.declare.Signature`) and its operands; `args` holds all operands one after another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from jittape.ops.declare import Signature, signatures
+from jittape.types import Aval
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A hidden input. live: the array is the user's own and is read anew at each sweep."""
+
+    value: np.ndarray
+    live: bool
+    aval: Aval
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an instruction comes from: a code object of the user's and an instruction offset."""
+
+    code: Any
+    lasti: int
+
+    @property
+    def line(self) -> int:
+        for start, stop, line in self.code.co_lines():
+            if start <= self.lasti < stop and line is not None:
+                return line
+        return self.code.co_firstlineno
+
+    def __str__(self) -> str:
+        return f"{self.code.co_filename}:{self.line}"
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """inputs: avals; consts; sigs int32[n]; args int32[m]; outputs int32[k] are value numbers;
+    where_code/where_lasti int32[n] say where each instruction was recorded."""
+
+    inputs: tuple[Aval, ...]
+    consts: tuple[Const, ...]
+    sigs: np.ndarray
+    args: np.ndarray
+    outputs: np.ndarray
+    where_code: np.ndarray
+    where_lasti: np.ndarray
+    codes: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        for a in (self.sigs, self.args, self.outputs, self.where_code, self.where_lasti):
+            a.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.sigs)
+
+    @property
+    def n_inputs(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def first(self) -> int:
+        """Value number of the first instruction."""
+        return len(self.inputs) + len(self.consts)
+
+    @property
+    def n_values(self) -> int:
+        return self.first + len(self.sigs)
+
+    @cached_property
+    def arg_ptr(self) -> np.ndarray:
+        """int64[n+1]: operands of instruction i are args[arg_ptr[i]:arg_ptr[i+1]]."""
+        used, inverse = self.distinct
+        arity = np.array([len(s.avals) for s in used], dtype=np.int64)
+        ptr = np.zeros(len(self.sigs) + 1, dtype=np.int64)
+        if len(used):
+            np.cumsum(arity[inverse], out=ptr[1:])
+        return ptr
+
+    @cached_property
+    def distinct(self) -> tuple[list[Signature], np.ndarray]:
+        """The signatures that occur, and for each instruction which of them it has."""
+        ids, inverse = np.unique(self.sigs, return_inverse=True)
+        return [signatures[i] for i in ids], inverse
+
+    def operands(self, i: int) -> list[int]:
+        """Value numbers of the operands of instruction i."""
+        return self.args[self.arg_ptr[i] : self.arg_ptr[i + 1]].tolist()
+
+    def signature(self, i: int) -> Signature:
+        return signatures[self.sigs[i]]
+
+    def aval(self, value: int) -> Aval:
+        if value < len(self.inputs):
+            return self.inputs[value]
+        if value < self.first:
+            return self.consts[value - len(self.inputs)].aval
+        return signatures[self.sigs[value - self.first]].out
+
+    def position(self, i: int) -> Position | None:
+        """Where instruction i was recorded, or None where no user code is behind it."""
+        c = self.where_code[i]
+        return Position(self.codes[c], int(self.where_lasti[i])) if c >= 0 else None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tape's own arrays."""
+        return sum(a.nbytes for a in (self.sigs, self.args, self.where_code, self.where_lasti))
