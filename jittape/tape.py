@@ -117,3 +117,36 @@ class Tape:
     def nbytes(self) -> int:
         """Bytes of the tape's own arrays."""
         return sum(a.nbytes for a in (self.sigs, self.args, self.where_code, self.where_lasti))
+
+
+def assemble(
+    inputs: tuple[Aval, ...],
+    consts: tuple[Const, ...],
+    sigs: np.ndarray,
+    args: np.ndarray,
+    outputs: np.ndarray,
+    where_code: np.ndarray,
+    where_lasti: np.ndarray,
+    codes: tuple[Any, ...],
+) -> Tape:
+    """A Tape from arrays in open numbering, as used while it is not yet known how many inputs
+    and constants there will be: instructions 0, 1, ...; inputs -2, -4, ...; constants -1, -3, ...
+    """
+    n_in, n_const = len(inputs), len(consts)
+
+    def close(raw: np.ndarray) -> np.ndarray:
+        k = -raw >> 1
+        special = np.where(raw & 1, n_in + k, k - 1)
+        return np.where(raw >= 0, raw + (n_in + n_const), special).astype(np.int32)
+
+    return Tape(inputs, consts, sigs, close(args), close(outputs), where_code, where_lasti, codes)
+
+
+def open_numbers(tape: Tape) -> np.ndarray:
+    """The open number of each value of a tape (see `assemble`)."""
+    k = np.arange(tape.n_values, dtype=np.int64)
+    n_in = tape.n_inputs
+    raw = k - tape.first
+    raw[:n_in] = -2 * k[:n_in] - 2
+    raw[n_in : tape.first] = -2 * (k[n_in : tape.first] - n_in) - 1
+    return raw

@@ -49,7 +49,9 @@ def aval(shape: tuple[int, ...], dtype: Any) -> Aval:
     key = (shape, dtype)
     found = _table.get(key)
     if found is None:
-        dt = np.dtype(dtype).newbyteorder("=")
+        dt = np.dtype(dtype)
+        if not dt.isnative:
+            dt = dt.newbyteorder("=")  # makes a new object, and fast paths compare by identity
         key = (tuple(int(n) for n in shape), dt)
         with _lock:
             found = _table.get(key)

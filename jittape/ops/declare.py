@@ -59,6 +59,7 @@ class Op:
     jvp(tangents, out, *args, **params) -> tangent; a tangent is None where it is zero.
         None: derived from vjp by transposition.
     linear: jvp is the op applied to the tangent (unary ops only).
+    flat: the derivative is zero wherever it exists (sign, floor): no rules are needed.
     batch(args, batched, size, **params) -> tracer with the batch axis in front; None: the
         kind's own rule.
     kernel: what the executor runs: a ufunc, a gufunc, or the name of a kernel of jittape's own.
@@ -75,6 +76,7 @@ class Op:
     vjp: Callable[..., Any] | None = None
     jvp: Callable[..., Any] | None = None
     linear: bool = False
+    flat: bool = False
     batch: Callable[..., Any] | None = None
     kernel: Any = None
     numpy: tuple[Any, ...] = ()

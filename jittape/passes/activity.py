@@ -1,0 +1,50 @@
+"""Which values a derivative flows through: those that depend on an input and reach an output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jittape.compiled import loop
+from jittape.ops.declare import Kind, Signature
+from jittape.tape import Tape
+
+
+@loop
+def _depends(first, ptr, args, carries, active):  # type: ignore[no-untyped-def]
+    for i in range(len(ptr) - 1):
+        if carries[i]:
+            for k in range(ptr[i], ptr[i + 1]):
+                if active[args[k]]:
+                    active[first + i] = True
+                    break
+
+
+@loop
+def _needed(first, ptr, args, carries, needed):  # type: ignore[no-untyped-def]
+    for i in range(len(ptr) - 2, -1, -1):
+        if carries[i] and needed[first + i]:
+            for k in range(ptr[i], ptr[i + 1]):
+                needed[args[k]] = True
+
+
+def carries_derivative(sig: Signature) -> bool:
+    """Whether any derivative can flow from an operand of this instruction to its output."""
+    return sig.out.inexact and not sig.op.flat and sig.op.kind is not Kind.GUARD
+
+
+def active_values(tape: Tape, wrt: Sequence[int], outputs: Sequence[int] | None) -> np.ndarray:
+    """bool[n_values]: depends on a value in `wrt` and, where given, is needed for `outputs`."""
+    used, inverse = tape.distinct
+    carries = np.array([carries_derivative(s) for s in used], dtype=np.bool_)[inverse]
+    active = np.zeros(tape.n_values, dtype=np.bool_)
+    active[list(wrt)] = True
+    args = (tape.first, tape.arg_ptr, tape.args, carries)
+    _depends(*args, active, size=len(tape))
+    if outputs is not None:
+        needed = np.zeros(tape.n_values, dtype=np.bool_)
+        needed[list(outputs)] = True
+        _needed(*args, needed, size=len(tape))
+        active &= needed
+    return active

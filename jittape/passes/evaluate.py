@@ -1,0 +1,47 @@
+"""The reference: a tape evaluated instruction by instruction with NumPy.
+
+It answers small first calls before the executor is loaded, gives values to pasted stretches of an
+open trace, and is what tests and verify mode hold the executor against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jittape.ops.declare import Kind, signatures
+from jittape.tape import Tape
+
+
+class GuardFailed(Exception):
+    """A guard of the tape does not hold for these inputs."""
+
+    def __init__(self, instruction: int, observed: Any):
+        super().__init__(instruction, observed)
+        self.instruction = instruction
+        self.observed = observed
+
+
+def evaluate_all(tape: Tape, inputs: Sequence[Any]) -> list[Any]:
+    """The values of all value numbers of the tape. Raises GuardFailed at a failing guard."""
+    values: list[Any] = [*inputs, *[c.value for c in tape.consts]]
+    sigs = tape.sigs.tolist()
+    args = tape.args.tolist()
+    ptr = tape.arg_ptr.tolist()
+    with np.errstate(all="ignore"):
+        for i, s in enumerate(sigs):
+            sig = signatures[s]
+            operands = [values[v] for v in args[ptr[i] : ptr[i + 1]]]
+            value = sig.op.evaluate(*operands, **sig.kwargs)
+            if sig.op.kind is Kind.GUARD and not value:
+                raise GuardFailed(i, operands[0])
+            values.append(value)
+    return values
+
+
+def evaluate(tape: Tape, inputs: Sequence[Any]) -> list[np.ndarray]:
+    """The outputs of the tape, as fresh arrays."""
+    values = evaluate_all(tape, inputs)
+    return [np.array(values[v], dtype=tape.aval(v).dtype) for v in tape.outputs.tolist()]

@@ -1,0 +1,80 @@
+"""What NumPy callable is recorded by what: the tables behind NumPy's two protocols.
+
+`ufuncs` derives from the op table; `implementations` holds the functions of `jittape.functions`,
+which compose ops the way NumPy's own Python code composes ufuncs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jittape.errors import TraceError
+from jittape.ops import declare
+from jittape.ops.declare import Case
+from jittape.trace.recorder import here
+
+ufuncs: dict[np.ufunc, declare.Op] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Composite:
+    """A NumPy function written in ops; enumerated by the tests and the op reference."""
+
+    name: str
+    numpy: tuple[Callable, ...]
+    run: Callable[..., Any]
+    cases: tuple[Case, ...]
+    domain: tuple[float, float]
+    kinks: str
+    differentiable: bool
+
+
+implementations: dict[Callable, Composite] = {}
+composites: list[Composite] = []
+
+
+def implements(
+    *numpy: Callable,
+    cases: tuple[Case, ...] = (),
+    domain: tuple[float, float] = (-2.0, 2.0),
+    kinks: str = "",
+    differentiable: bool = True,
+) -> Callable[[Callable], Callable]:
+    """Decorator: the function records these NumPy callables, with their call signature."""
+
+    def register(run: Callable) -> Callable:
+        name = getattr(numpy[0], "__name__", run.__name__)
+        composite = Composite(name, numpy, run, cases, domain, kinks, differentiable)
+        composites.append(composite)
+        for f in numpy:
+            if f in implementations:
+                raise ValueError(f"{f} is implemented twice")
+            implementations[f] = composite
+        return run
+
+    return register
+
+
+def lookup(func: Callable) -> Callable:
+    """The implementation of a NumPy function; raises TraceError where there is none."""
+    found = implementations.get(func)
+    if found is None:
+        name = getattr(func, "__module__", "numpy") + "." + getattr(func, "__name__", str(func))
+        raise TraceError(
+            f"{here()}: {name} is not recorded by jittape; write it with the functions of "
+            "docs/ops.md, wrap it in jittape.custom_vjp, or pass jittape.stop_gradient(x) if no "
+            "derivative should flow through it"
+        )
+    return found.run
+
+
+def index_table() -> None:
+    """Derive `ufuncs` from the op table (called once all ops are declared)."""
+    for op in declare.table:
+        for f in op.numpy:
+            if isinstance(f, np.ufunc):
+                ufuncs[f] = op

@@ -1,0 +1,245 @@
+"""The recorder: an open trace that ops append to, and the stack of open traces of each thread.
+
+Recording is what every op of an unrolled Python loop pays, so the trace is a few flat
+`array.array`s rather than objects. Numbers of values while the trace is open: instructions are
+0, 1, ...; inputs are -2, -4, ...; constants are -1, -3, ...: neither count is known beforehand.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jittape.errors import LeakedTracerError, TraceError
+from jittape.ops import declare
+from jittape.ops.declare import Op, Signature
+from jittape.tape import Const, Position, Tape, assemble
+from jittape.types import Aval, aval, aval_of
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+# numpy's own Python-level functions (np.mean of a list, ...) are not the user's code either
+_FOREIGN = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.traces: list[Trace] = []
+
+
+_stack = _Stack()
+
+
+def open_traces() -> list[Trace]:
+    """The traces open in this thread, outermost first."""
+    return _stack.traces
+
+
+class Trace:
+    """A program being recorded.
+
+    concrete: tracers carry values (tracing a user's function); else only avals (templates).
+    """
+
+    def __init__(self, name: str = "function", concrete: bool = True):
+        self.name = name
+        self.concrete = concrete
+        self.open = False
+        self.fast = False
+        self.level = 0
+        self.thread = threading.get_ident()
+        self.sigs = array("i")
+        self.args = array("i")
+        self.where_code = array("i")
+        self.where_lasti = array("i")
+        self.codes: list[Any] = []
+        self.code_ids: dict[int, int] = {}
+        self.foreign_codes: list[Any] = []
+        self.inputs: list[Aval] = []
+        self.captured: list[Any] = []  # outer tracers, each one input after the function's own
+        self.captured_ids: dict[tuple[int, int], int] = {}
+        self.consts: list[Const] = []
+        self.const_ids: dict[int, int] = {}
+        self.literals: dict[Any, int] = {}
+        self.held: list[Any] = []  # keeps objects alive whose id() is a key above
+
+    def __enter__(self) -> Trace:
+        traces = _stack.traces
+        self.level = len(traces)
+        traces.append(self)
+        self.open = True
+        self.fast = self.concrete
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.open = self.fast = False
+        popped = _stack.traces.pop()
+        assert popped is self
+
+    # -- values ------------------------------------------------------------------------------
+
+    def add_input(self, aval: Aval) -> int:
+        self.inputs.append(aval)
+        return -2 * len(self.inputs)
+
+    def add_const(self, value: np.ndarray, live: bool) -> int:
+        """Number of a captured array. live: read the user's memory at each sweep."""
+        found = self.const_ids.get(id(value))
+        if found is None:
+            if value.dtype.kind not in "fciub":
+                raise TraceError(
+                    f"{self.here()}: an array of dtype {value.dtype} meets a traced value; "
+                    "jittape differentiates real and complex numbers only - convert the array "
+                    "with .astype(float) before it is used"
+                )
+            self.consts.append(Const(value, live, aval_of(value)))
+            found = self.const_ids[id(value)] = -2 * len(self.consts) + 1
+            self.held.append(value)
+        return found
+
+    def literal(self, number: Any, dtype: np.dtype) -> int:
+        """Number of a scalar constant of this dtype."""
+        # Python floats are looked up by themselves (the operators' fast path); but 0.0 == -0.0,
+        # 1 == 1.0 == True and nan != nan, so that all others need more of a key
+        if type(number) is float and number == number and number != 0 and dtype.char == "d":
+            key: Any = number
+        else:
+            key = (str(number), dtype)
+        found = self.literals.get(key)
+        if found is None:
+            value = np.asarray(number, dtype=dtype)
+            self.consts.append(Const(value, False, aval((), dtype)))
+            found = self.literals[key] = -2 * len(self.consts) + 1
+        return found
+
+    def capture(self, tracer: Any) -> int:
+        """Number, in this trace, of a tracer of an enclosing trace."""
+        outer = tracer._trace
+        if not outer.open or outer.thread != self.thread:
+            raise leaked(tracer)
+        key = (id(outer), tracer._id)
+        found = self.captured_ids.get(key)
+        if found is None:
+            found = self.captured_ids[key] = self.add_input(tracer._aval)
+            self.captured.append(tracer)
+        return found
+
+    # -- instructions ------------------------------------------------------------------------
+
+    def emit(self, sig: Signature, operands: Sequence[int]) -> int:
+        """Append an instruction and return its number."""
+        frame = sys._getframe(1)
+        index = len(self.sigs)
+        self.sigs.append(sig.id)
+        self.args.extend(operands)
+        code = frame.f_code
+        c = self.code_ids.get(id(code))
+        if c is None:
+            c = self.register_code(code)
+        if c < 0:
+            c, frame = self.user_code(frame)
+        self.where_code.append(c)
+        self.where_lasti.append(frame.f_lasti if frame is not None else -1)
+        return index
+
+    def register_code(self, code: Any) -> int:
+        if code.co_filename.startswith(_FOREIGN):
+            number = -1
+            self.foreign_codes.append(code)
+        else:
+            number = len(self.codes)
+            self.codes.append(code)
+        self.code_ids[id(code)] = number
+        return number
+
+    def user_code(self, frame: Any) -> tuple[int, Any]:
+        """The nearest frame of the user's own, from a frame of jittape's or NumPy's."""
+        while frame is not None:
+            code = frame.f_code
+            c = self.code_ids.get(id(code))
+            if c is None:
+                c = self.register_code(code)
+            if c >= 0:
+                return c, frame
+            frame = frame.f_back
+        return -1, None
+
+    def here(self) -> str:
+        """The user's line that is being traced, for error messages."""
+        return here()
+
+    def inline(self, tape: Tape, operands: Sequence[int]) -> np.ndarray:
+        """Paste `tape` with these value numbers as its inputs; value numbers of its outputs."""
+        numbers = list(operands)
+        for const in tape.consts:
+            if const.aval.ndim == 0 and not const.live:
+                numbers.append(self.literal(const.value[()], const.aval.dtype))
+            else:
+                numbers.append(self.add_const(const.value, const.live))
+        base = len(self.sigs)
+        n = len(tape)
+        translate = np.empty(tape.n_values, dtype=np.int32)
+        translate[: tape.first] = numbers
+        translate[tape.first :] = np.arange(base, base + n)
+        self.sigs.frombytes(tape.sigs.tobytes())
+        self.args.frombytes(translate[tape.args].tobytes())
+        codes = np.array([self._code_number(c) for c in tape.codes] + [-1], dtype=np.int32)
+        self.where_code.frombytes(codes[tape.where_code].tobytes())
+        self.where_lasti.frombytes(tape.where_lasti.tobytes())
+        return translate[tape.outputs]
+
+    def _code_number(self, code: Any) -> int:
+        c = self.code_ids.get(id(code))
+        return self.register_code(code) if c is None else c
+
+    def finish(self, outputs: Sequence[int]) -> Tape:
+        """The immutable tape of what was recorded."""
+        def flat(a: array) -> np.ndarray:
+            return np.array(a, dtype=np.int32)
+
+        return assemble(
+            inputs=tuple(self.inputs),
+            consts=tuple(self.consts),
+            sigs=flat(self.sigs),
+            args=flat(self.args),
+            outputs=np.array(outputs, dtype=np.int32),
+            where_code=flat(self.where_code),
+            where_lasti=flat(self.where_lasti),
+            codes=tuple(self.codes),
+        )
+
+    def position(self, number: int) -> Position | None:
+        """Where the instruction of this number was recorded."""
+        if number < 0 or self.where_code[number] < 0:
+            return None
+        return Position(self.codes[self.where_code[number]], self.where_lasti[number])
+
+
+def here() -> str:
+    """file:line of the nearest frame that is neither jittape's nor NumPy's."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_FOREIGN):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "<unknown>"
+
+
+def leaked(tracer: Any) -> LeakedTracerError:
+    """The error for a tracer that is used where its trace is not open."""
+    trace = tracer._trace
+    where = trace.position(tracer._id)
+    origin = f"created at {where}" if where else f"an argument of {trace.name}"
+    return LeakedTracerError(
+        f"{here()}: a tracer ({origin}) is used after its trace ended, or in another thread. "
+        "Return the value from the differentiated function instead of storing it outside; "
+        "has_aux=True passes extra results through"
+    )
+
+
+# evaluate(op, params, values) computes an op on concrete values; set by `tracer`
+Evaluate = Callable[[Op, tuple, list[Any]], Any]
+signature = declare.signature

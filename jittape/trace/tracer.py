@@ -1,0 +1,369 @@
+"""The Tracer: what a traced function sees in place of its arrays.
+
+It has ndarray's operators, attributes and methods, takes part in NumPy's protocols, and carries
+the concrete value beside its number in the trace, so that branches can look at it. It knows
+nothing of differentiation.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jittape.errors import TraceError
+from jittape.ops import declare
+from jittape.ops.declare import Kind, Op, Signature, signatures
+from jittape.trace.dispatch import implementations, lookup, ufuncs
+from jittape.trace.recorder import Trace, here, leaked, open_traces
+from jittape.types import Aval, aval, aval_of
+
+signature = declare.signature
+
+
+class Tracer:
+    """A value of a trace. Public surface: that of numpy.ndarray."""
+
+    __slots__ = ("_trace", "_id", "_aval", "_value", "_weak", "__weakref__")
+    __array_priority__ = 1000.0
+
+    def __init__(self, trace: Trace, id: int, aval: Aval, value: Any, weak: bool = False):
+        self._trace = trace
+        self._id = id
+        self._aval = aval
+        self._value = value
+        self._weak = weak
+
+    # -- NumPy's protocols -------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and not kwargs:
+            op = ufuncs.get(ufunc)
+            if op is not None:
+                if ufunc.nin == 1 and self._trace.fast:
+                    sig = op.memo.get(self._aval)
+                    if sig is not None:
+                        trace = self._trace
+                        value = ufunc(self._value)
+                        return Tracer(trace, trace.emit(sig, (self._id,)), sig.out, value)
+                    result = op(*inputs)
+                    if result._trace is self._trace and op.kernel is ufunc:
+                        sig = signatures[result._trace.sigs[result._id]]
+                        if sig.op is op and sig.avals == (self._aval,):
+                            op.memo[self._aval] = sig
+                    return result
+                return op(*inputs)
+        return ufunc_call(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return lookup(func)(*args, **kwargs)
+
+    # -- attributes --------------------------------------------------------------------------
+
+    shape = property(lambda self: self._aval.shape)
+    ndim = property(lambda self: self._aval.ndim)
+    size = property(lambda self: self._aval.size)
+    dtype = property(lambda self: self._aval.dtype)
+    itemsize = property(lambda self: self._aval.dtype.itemsize)
+    nbytes = property(lambda self: self._aval.nbytes)
+
+    def __len__(self) -> int:
+        if not self._aval.shape:
+            raise TypeError("len() of unsized object")
+        return self._aval.shape[0]
+
+    def __iter__(self) -> Any:
+        if not self._aval.shape:
+            raise TypeError("iteration over a 0-d array")
+        return iter([self[i] for i in range(self._aval.shape[0])])
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"{here()}: traced arrays have no attribute {name!r}; see docs/ops.md for what is "
+            "recorded, or use the NumPy function of that purpose"
+        )
+
+    def __repr__(self) -> str:
+        return f"Tracer({self._aval}, {self._value!r})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._value, spec)
+
+
+def tracer_method(*names: str) -> Callable[[Callable], Callable]:
+    """Decorator: the function becomes these methods of Tracer.
+
+    Guards, indexing and ndarray's methods are each written in the module that knows them.
+    """
+
+    def attach(f: Callable) -> Callable:
+        for name in names:
+            setattr(Tracer, name, f)
+        return f
+
+    return attach
+
+
+# -- recording -------------------------------------------------------------------------------
+
+
+def trace_of(operands: Any) -> Trace | None:
+    """The innermost open trace among the operands; None where no operand is a tracer."""
+    trace = None
+    for x in operands:
+        if isinstance(x, Tracer):
+            t = x._trace
+            if trace is None or t.level > trace.level:
+                trace = t
+            if not t.open:
+                raise leaked(x)
+    return trace
+
+
+def number_of(trace: Trace, x: Any) -> int:
+    """The value number of x in this trace; arrays become constants, outer tracers inputs."""
+    if isinstance(x, Tracer):
+        number = x._id  # may refresh a view, so read first
+        return number if x._trace is trace else trace.capture(x)
+    if isinstance(x, np.ndarray) and x.ndim:
+        return trace.add_const(x, live=True)
+    x = np.asarray(x)
+    return trace.literal(x[()], x.dtype)
+
+
+def value_of(x: Any) -> Any:
+    """The concrete value of a tracer, or x itself."""
+    return x._value if isinstance(x, Tracer) else x
+
+
+def _describe(x: Any) -> Any:
+    """What NEP 50 promotion looks at: a dtype, or a Python type for weak scalars."""
+    if isinstance(x, Tracer):
+        if x._weak:
+            return {"f": float, "c": complex, "i": int}.get(x._aval.dtype.kind, x._aval.dtype)
+        return x._aval.dtype
+    if isinstance(x, (np.ndarray, np.generic)):
+        return x.dtype
+    if type(x) in (int, float, complex):
+        return type(x)
+    return np.asarray(x).dtype
+
+
+_resolved: dict[Any, tuple] = {}
+
+
+def resolve_dtypes(ufunc: np.ufunc, operands: tuple[Any, ...]) -> tuple:
+    """The dtypes of the ufunc loop NumPy would choose (NEP 50)."""
+    key = (ufunc, *map(_describe, operands))
+    found = _resolved.get(key)
+    if found is None:
+        # NumPy takes a weak type only where some other operand is not weak
+        kinds = key[1:]
+        if all(isinstance(k, type) for k in kinds):
+            kinds = tuple(np.dtype(k) for k in kinds)
+        dtypes = ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout))
+        found = _resolved[key] = dtypes[: ufunc.nin]
+    return found
+
+
+def record(op: Op, operands: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
+    """Record `op` on the innermost trace among its operands; NumPy's value where there is none."""
+    trace = trace_of(operands)
+    if trace is None:
+        kwargs = dict(zip(op.params, params, strict=True))
+        return op.evaluate(*operands, **kwargs)
+    if op.kind is Kind.ELEMENTWISE and isinstance(op.kernel, np.ufunc):
+        operands = _promote(trace, op, operands)
+    numbers = [number_of(trace, x) for x in operands]
+    avals = tuple([x._aval if isinstance(x, Tracer) else aval_of(x) for x in operands])
+    sig = signature(op, params, avals)
+    if trace.concrete:
+        value = op.evaluate(*[value_of(x) for x in operands], **sig.kwargs)
+        if sig.out.ndim == 0 and type(value) is np.ndarray:
+            value = value[()]
+    else:
+        value = None
+    return Tracer(trace, trace.emit(sig, numbers), sig.out, value)
+
+
+def _promote(trace: Trace, op: Op, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The operands cast to the dtypes of the loop that NumPy would choose."""
+    for x in operands:
+        if not isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex)):
+            operands = tuple(as_operand(x) for x in operands)
+            break
+    try:
+        dtypes = resolve_dtypes(op.kernel, operands)
+    except TypeError as e:
+        raise TraceError(f"{here()}: {op.name}: {e}") from None
+    return tuple([cast(x, dt) for x, dt in zip(operands, dtypes, strict=True)])
+
+
+def cast(x: Any, dtype: np.dtype) -> Any:
+    """x with this dtype: recorded where x is a tracer or a captured array."""
+    if isinstance(x, Tracer):
+        return x if x._aval.dtype == dtype else declare.by_name["cast"](x, dtype=dtype)
+    if isinstance(x, np.ndarray) and x.ndim:
+        if x.dtype == dtype:
+            return x
+        trace = open_traces()[-1]
+        t = Tracer(trace, trace.add_const(x, live=True), aval_of(x), x)
+        return declare.by_name["cast"](t, dtype=dtype)
+    return np.asarray(x).astype(dtype)[()]
+
+
+declare.recorder = record
+
+
+def as_operand(x: Any) -> Any:
+    """x as an operand: lists and tuples with tracers are stacked, array-likes become arrays."""
+    if isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex)):
+        return x
+    if isinstance(x, (list, tuple)):
+        return lookup(np.array)(x)
+    return np.asarray(x)
+
+
+def ufunc_call(ufunc: Any, method: str, inputs: tuple, kwargs: dict) -> Any:
+    """Everything of __array_ufunc__ but the plain call of an op of the table."""
+    if method == "__call__":
+        found = implementations.get(ufunc)
+        if found is not None:
+            return found.run(*inputs, **kwargs)
+        op = ufuncs.get(ufunc)
+        if op is not None:
+            return lookup(_UFUNC_KEYWORDS)(op, inputs, kwargs)
+        return lookup(ufunc)
+    return lookup(getattr(np.ufunc, method))(ufunc, *inputs, **kwargs)
+
+
+def _UFUNC_KEYWORDS() -> None:
+    """Key in the table of implementations for a ufunc call with out=, where= or dtype=."""
+
+
+# -- operators -------------------------------------------------------------------------------
+
+_F8 = np.dtype(np.float64)
+_FLOAT64 = aval((), np.float64)
+_ACCEPTED = (Tracer, np.ndarray, np.generic, int, float, complex, list, tuple)
+
+
+def direct_signature(op: Op, left: Aval, right: Aval) -> Signature | None:
+    """The signature of a binary op where no operand needs a cast, for the fast paths."""
+    found = op.memo.get((left, right), 0)
+    if found == 0:
+        found = None
+        if left.dtype == right.dtype and isinstance(op.kernel, np.ufunc):
+            try:
+                dtypes = op.kernel.resolve_dtypes((left.dtype, right.dtype, None))
+                if dtypes[0] == left.dtype:
+                    found = signature(op, (), (left, right))
+            except (TypeError, ValueError):
+                found = None  # the slow path raises it with the user's line
+        op.memo[(left, right)] = found
+    return found
+
+
+def _forward(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
+    """The method __op__. What each op of a traced Python loop pays, hence the plain code."""
+    memo = op.memo
+    getframe = sys._getframe
+
+    def method(self: Tracer, other: Any) -> Any:
+        trace = self._trace
+        if trace.fast:
+            if type(other) is Tracer and other._trace is trace:
+                sig = memo.get((self._aval, other._aval))
+                number, value, weak = other._id, other._value, self._weak and other._weak
+            elif type(other) is float and self._aval.dtype is _F8:
+                sig = memo.get((self._aval, _FLOAT64))
+                number, value, weak = trace.literals.get(other), other, self._weak
+                if number is None:
+                    number = trace.literal(other, _F8)
+            else:
+                sig = None
+            if sig is not None:
+                frame = getframe(1)
+                c = trace.code_ids.get(id(frame.f_code), -1)
+                if c >= 0:
+                    index = len(trace.sigs)
+                    args = trace.args
+                    args.append(self._id)
+                    args.append(number)
+                    trace.sigs.append(sig.id)
+                    trace.where_code.append(c)
+                    trace.where_lasti.append(frame.f_lasti)
+                    return Tracer(trace, index, sig.out, compute(self._value, value), weak)
+        return _general(op, self, other, self)
+
+    return method
+
+
+def _reflected(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
+    """The method __rop__: the other operand is no tracer."""
+    memo = op.memo
+    getframe = sys._getframe
+
+    def method(self: Tracer, other: Any) -> Any:
+        trace = self._trace
+        if trace.fast and type(other) is float and self._aval.dtype is _F8:
+            sig = memo.get((_FLOAT64, self._aval))
+            frame = getframe(1)
+            c = trace.code_ids.get(id(frame.f_code), -1)
+            if sig is not None and c >= 0:
+                number = trace.literals.get(other)
+                if number is None:
+                    number = trace.literal(other, _F8)
+                index = len(trace.sigs)
+                args = trace.args
+                args.append(number)
+                args.append(self._id)
+                trace.sigs.append(sig.id)
+                trace.where_code.append(c)
+                trace.where_lasti.append(frame.f_lasti)
+                return Tracer(trace, index, sig.out, compute(other, self._value), self._weak)
+        return _general(op, other, self, self)
+
+    return method
+
+
+def _general(op: Op, left: Any, right: Any, self: Tracer) -> Any:
+    other = right if left is self else left
+    if not isinstance(other, _ACCEPTED):
+        if not hasattr(other, "__array__"):
+            return NotImplemented
+        other = np.asarray(other)
+    other = as_operand(other)
+    left, right = (self, other) if left is self else (other, self)
+    result = op(left, right)
+    if isinstance(result, Tracer):
+        # Python numbers stay weak (NEP 50) as long as only operators touch them
+        kinds = [x._weak if isinstance(x, Tracer) else type(x) in _WEAK for x in (left, right)]
+        result._weak = all(kinds)
+        pair = [x._aval if isinstance(x, Tracer) else aval_of(x) for x in (left, right)]
+        direct_signature(op, *pair)
+    return result
+
+
+_WEAK = (int, float, complex)
+
+
+def install_binary(name: str, op: Op, compute: Callable[[Any, Any], Any]) -> None:
+    """Give Tracer the operator methods __name__ and __rname__ of a binary op."""
+    tracer_method(f"__{name}__")(_forward(op, compute))
+    if name not in _COMPARISONS:
+        tracer_method(f"__r{name}__")(_reflected(op, compute))
+
+
+_COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+
+
+def install_unary(name: str, op: Op) -> None:
+    def method(self: Tracer) -> Any:
+        result = op(self)
+        result._weak = self._weak
+        return result
+
+    tracer_method(f"__{name}__")(method)
