@@ -1,4 +1,4 @@
-"""Exceptions and warnings of jittape. All carry the user's source line and a remedy in their text."""
+"""Exceptions and warnings of jittape. Their texts carry the user's line and a remedy."""
 
 from __future__ import annotations
 

@@ -44,9 +44,7 @@ transpose = declare(
         infer=lambda x, perm: aval(tuple(x.shape[p] for p in perm), x.dtype),
         evaluate=lambda x, perm: np.transpose(x, perm),
         params=("perm",),
-        vjp=lambda g, out, x, perm: (
-            transpose(g, perm=tuple(int(p) for p in np.argsort(perm))),
-        ),
+        vjp=lambda g, out, x, perm: (transpose(g, perm=tuple(int(p) for p in np.argsort(perm))),),
         linear=True,
         cases=(Case(((2, 3, 4),), {"perm": (2, 0, 1)}),),
         doc="axes permuted",
@@ -63,9 +61,7 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     from jittape.ops.reduce import sum
 
     lead = g.ndim - len(shape)
-    axes = tuple(
-        i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1)
-    )
+    axes = tuple(i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1))
     if axes:
         g = sum(g, axes=axes)
     return g if g.shape == shape else reshape(g, shape=shape)
@@ -193,9 +189,7 @@ def _concatenate_infer(*avals: Aval, axis: int) -> Aval:
 def _concatenate_vjp(g: Any, out: Any, *args: Any, axis: int) -> tuple:
     cotangents, start = [], 0
     for x in args:
-        index = tuple(
-            (start if i == axis else 0, 1, n) for i, n in enumerate(x.shape)
-        )
+        index = tuple((start if i == axis else 0, 1, n) for i, n in enumerate(x.shape))
         cotangents.append(strided_slice(g, index=index))
         start += x.shape[axis]
     return tuple(cotangents)

@@ -27,7 +27,9 @@ def inexact_outputs(tape: Tape) -> list[int]:
     return [v for v in tape.outputs.tolist() if tape.aval(v).inexact]
 
 
-def _template(tape: Tape, build: object, sig: Signature, mask: int, members: np.ndarray) -> Template:
+def _template(
+    tape: Tape, build: object, sig: Signature, mask: int, members: np.ndarray
+) -> Template:
     try:
         return build(sig, mask)  # type: ignore[operator]
     except DifferentiationError as e:
@@ -35,13 +37,15 @@ def _template(tape: Tape, build: object, sig: Signature, mask: int, members: np.
         raise DifferentiationError(f"{where or 'inside a derivative rule'}: {e}") from None
 
 
-def reverse(tape: Tape, wrt: Sequence[int]) -> Tape:
+def reverse(tape: Tape, wrt: Sequence[int], seeds: Sequence[int] | None = None) -> Tape:
     """The tape followed by its reverse sweep.
 
-    Inputs: those of `tape`, then one cotangent per inexact output. Outputs: those of `tape`,
-    then one cotangent per input number in `wrt` (zeros where nothing depends on it).
+    seeds: the value numbers that get a cotangent; by default the inexact outputs.
+    Inputs: those of `tape`, then one cotangent per seed. Outputs: those of `tape`, then one
+    cotangent per input number in `wrt` (zeros where nothing depends on it).
     """
-    seeds = inexact_outputs(tape)
+    if seeds is None:
+        seeds = inexact_outputs(tape)
     active = active_values(tape, wrt, seeds)
     first, n = tape.first, len(tape)
     parts = []

@@ -75,7 +75,11 @@ class Builder:
         return self.const(Const(np.zeros(aval.shape, aval.dtype), False, aval))
 
     def put(
-        self, at: np.ndarray, sig: Signature, operands: Sequence[np.ndarray | int], where: np.ndarray
+        self,
+        at: np.ndarray,
+        sig: Signature,
+        operands: Sequence[np.ndarray | int],
+        where: np.ndarray,
     ) -> None:
         """Instructions of this signature at these new indices. where: old instructions they
         stem from, -1 where none."""

@@ -1,7 +1,7 @@
 """Tracing: from a plain NumPy function to a Tape."""
 
-from jittape.trace import dispatch, guards, operators
 from jittape.ops import elementwise, product, reduce, shape  # noqa: F401
+from jittape.trace import dispatch, guards, operators
 
 dispatch.index_table()
 __all__ = ["dispatch", "guards", "operators"]

@@ -199,6 +199,7 @@ class Trace:
 
     def finish(self, outputs: Sequence[int]) -> Tape:
         """The immutable tape of what was recorded."""
+
         def flat(a: array) -> np.ndarray:
             return np.array(a, dtype=np.int32)
 

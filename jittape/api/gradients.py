@@ -1,0 +1,228 @@
+"""grad, value_and_grad, vjp, jvp, jit and stop_gradient."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jittape import tree
+from jittape.api.call import Transformed
+from jittape.passes.differentiate import forward, reverse
+from jittape.trace.embed import embed
+from jittape.trace.inner import Inner
+from jittape.trace.recorder import here
+from jittape.trace.tracer import Tracer
+
+Argnums = int | tuple[int, ...]
+
+
+def optional_function(transform: Callable) -> Callable:
+    """Lets a transform be used as decorator with and without arguments."""
+
+    @functools.wraps(transform)
+    def decorator(fun: Callable | None = None, /, *args: Any, **options: Any) -> Any:
+        if fun is None:
+            return lambda f: transform(f, *args, **options)
+        if not callable(fun):
+            raise TypeError(
+                f"{here()}: {transform.__name__} takes a function, not {type(fun).__name__}"
+            )
+        return transform(fun, *args, **options)
+
+    return decorator
+
+
+def pick(argnums: Argnums, args: tuple, name: str) -> tuple[int, ...]:
+    """argnums as non-negative numbers; raises TypeError where such an argument is missing."""
+    out = []
+    for i in (argnums,) if isinstance(argnums, (int, np.integer)) else argnums:
+        k = i + len(args) if i < 0 else i
+        if not 0 <= k < len(args):
+            raise TypeError(
+                f"{here()}: {name} is differentiated with respect to argument {i}, but was called "
+                f"with {len(args)} positional arguments; pass that argument by position"
+            )
+        out.append(int(k))
+    return tuple(out)
+
+
+@optional_function
+def grad(fun: Callable, argnums: Argnums = 0, *, has_aux: bool = False) -> Transformed:
+    """Gradient of a scalar-valued function.
+
+    fun: plain NumPy code; its value has one element (float32 or float64), or is a pair
+    (value, aux) with has_aux. argnums: position(s) of the differentiated arguments, which may be
+    nested containers of numbers and arrays; integers there are promoted to float64.
+
+    Returns a function of the same arguments that gives the gradient in the structure, shapes and
+    dtypes of the argument (a tuple of them where argnums is a tuple), or (gradient, aux).
+    Raises TypeError for bool, object or string arguments and for a complex, bool or non-scalar
+    result.
+    """
+    return _gradient(fun, argnums, has_aux, with_value=False)
+
+
+@optional_function
+def value_and_grad(fun: Callable, argnums: Argnums = 0, *, has_aux: bool = False) -> Transformed:
+    """As `grad`, but returns (value, gradient), or ((value, aux), gradient) with has_aux."""
+    return _gradient(fun, argnums, has_aux, with_value=True)
+
+
+def _gradient(fun: Callable, argnums: Argnums, has_aux: bool, with_value: bool) -> Transformed:
+    name = getattr(fun, "__name__", str(fun))
+
+    def record(*args: Any, **kwargs: Any) -> Any:
+        with Inner(fun, args, kwargs, pick(argnums, args, name)) as inner:
+            value, aux = split_aux(inner.run(), has_aux, name)
+            value = scalar(value, name)
+            extra, restore = traced_leaves(aux)
+            tape = inner.finish([value, *extra])
+        wrt = range(len(inner.leaves))
+        swept = reverse(tape, wrt, seeds=[int(tape.outputs[0])])
+        out = embed(swept, [*inner.operands, value.dtype.type(1)])
+        aux = restore(out[1 : 1 + len(extra)])
+        per_argument = inner.per_argument(out[1 + len(extra) :])
+        gradient = per_argument if isinstance(argnums, (tuple, list)) else per_argument[0]
+        if with_value:
+            return ((out[0], aux) if has_aux else out[0]), gradient
+        return (gradient, aux) if has_aux else gradient
+
+    return Transformed(fun, record, argnums)
+
+
+def split_aux(out: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
+    if not has_aux:
+        return out, None
+    if not (isinstance(out, tuple) and len(out) == 2):
+        raise TypeError(f"{here()}: with has_aux=True, {name} must return a pair (value, aux)")
+    return out
+
+
+def scalar(value: Any, name: str) -> Any:
+    """A result of one element as a 0-d value; raises TypeError for anything else."""
+    if not isinstance(value, (Tracer, np.ndarray, np.generic, int, float, complex)):
+        raise TypeError(
+            f"{here()}: {name} returned {type(value).__name__}; grad needs one real number - "
+            "use has_aux=True for further results"
+        )
+    value = value if isinstance(value, Tracer) else np.asarray(value)
+    if value.dtype.kind != "f":
+        if value.dtype.kind in "iu" and not isinstance(value, Tracer):
+            value = value.astype(np.float64)
+        else:
+            raise TypeError(
+                f"{here()}: {name} returned {value.dtype}; grad needs a real floating-point result"
+                " - use jacobian, or vjp with a cotangent of your own"
+            )
+    if value.size != 1:
+        raise TypeError(
+            f"{here()}: {name} returned an array of shape {value.shape}; grad needs one number - "
+            "use jacobian, or sum the result"
+        )
+    return value.reshape(()) if value.ndim else value
+
+
+def traced_leaves(x: Any) -> tuple[list[Any], Callable]:
+    """The tracers among the leaves of x, and a function that puts others in their place."""
+    leaves: list[Any] = []
+    structure = tree.flatten(x, leaves)
+    where = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tracer)]
+
+    def restore(values: Any) -> Any:
+        full = list(leaves)
+        for i, v in zip(where, values, strict=True):
+            full[i] = v
+        return tree.unflatten(structure, full)
+
+    return [leaves[i] for i in where], restore
+
+
+@optional_function
+def jit(fun: Callable) -> Transformed:
+    """The values of fun, replayed from its cached tape. Same arguments, results and errors."""
+    return Transformed(fun, fun)
+
+
+def jvp(fun: Callable, primals: tuple, tangents: tuple) -> tuple[Any, Any]:
+    """Value and directional derivative (forward mode).
+
+    primals: tuple of the positional arguments; tangents: tuple of the same structure and shapes.
+    Returns (out, tangent_out), both in the structure of fun's result.
+    """
+    return _pushforward(fun)(tuple(primals), tuple(tangents))
+
+
+@functools.lru_cache(maxsize=256)
+def _pushforward(fun: Callable) -> Transformed:
+    name = getattr(fun, "__name__", str(fun))
+
+    def record(primals: tuple, tangents: tuple) -> Any:
+        directions: list[Any] = []
+        tangent_structure = tree.flatten(tangents, directions)
+        with Inner(fun, primals, {}, range(len(primals))) as inner:
+            results: list[Any] = []
+            structure = tree.flatten(inner.run(), results)
+            tape = inner.finish(results)
+        if tangent_structure != tree.flatten(primals, []):
+            raise TypeError(f"{here()}: jvp of {name}: tangents must have the structure of primals")
+        directions = [match(t, x, "tangent") for t, x in zip(directions, inner.leaves, strict=True)]
+        swept = forward(tape, range(len(inner.leaves)))
+        out = embed(swept, [*inner.operands, *directions])
+        n = len(results)
+        tangent = iter(out[n:])
+        full = [
+            next(tangent) if tape.aval(v).inexact else np.zeros(tape.aval(v).shape)
+            for v in tape.outputs.tolist()
+        ]
+        return tree.unflatten(structure, out[:n]), tree.unflatten(structure, full)
+
+    return Transformed(fun, record, (0, 1))
+
+
+def match(t: Any, x: Any, what: str) -> Any:
+    """A tangent or cotangent brought to the dtype of its value; raises where shapes differ."""
+    shape = np.shape(x) if not isinstance(x, Tracer) else x.shape
+    dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+    t = t if isinstance(t, Tracer) else np.asarray(t)
+    if t.shape != shape:
+        raise ValueError(f"{here()}: a {what} has shape {t.shape}, its value has {shape}")
+    return t if t.dtype == dtype else t.astype(dtype)
+
+
+def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
+    """Value, and the function that pulls cotangents back (reverse mode).
+
+    Returns (out, pullback), or (out, pullback, aux) with has_aux. pullback takes a cotangent of
+    the structure and shapes of out and returns a tuple with one entry per primal; it keeps its
+    primals, may be called again and again, and is itself differentiable.
+    """
+    name = getattr(fun, "__name__", str(fun))
+    with Inner(fun, primals, {}, range(len(primals))) as inner:
+        out, aux = split_aux(inner.run(), has_aux, name)
+        extra, restore = traced_leaves(aux)
+        results: list[Any] = []
+        structure = tree.flatten(out, results)
+        tape = inner.finish([*results, *extra])
+    # the caller may write to its arrays later on
+    operands = [np.array(x) if isinstance(x, np.ndarray) else x for x in inner.operands]
+    values = embed(tape, operands)
+    n = len(results)
+    seeds = [int(v) for v in tape.outputs[:n] if tape.aval(int(v)).inexact]
+    swept = reverse(tape, range(len(inner.leaves)), seeds=seeds)
+
+    def pullback(cotangent: Any) -> tuple:
+        leaves: list[Any] = []
+        if tree.flatten(cotangent, leaves) != structure:
+            raise TypeError(f"{here()}: the cotangent must have the structure of {name}'s result")
+        given = [
+            match(c, v, "cotangent")
+            for c, v, number in zip(leaves, values[:n], tape.outputs[:n].tolist(), strict=True)
+            if tape.aval(number).inexact
+        ]
+        return inner.per_argument(embed(swept, [*operands, *given])[n + len(extra) :])
+
+    value = tree.unflatten(structure, values[:n])
+    return (value, pullback, restore(values[n:])) if has_aux else (value, pullback)
