@@ -57,7 +57,7 @@ class Transformed:
         leaves: list[Any] = []
         structure = tree.flatten((args, kwargs), leaves)
         must = self._positions(args)
-        dynamic = [i in must or _is_dynamic(x) for i, x in enumerate(leaves)]
+        dynamic = [i in must or is_dynamic(x) for i, x in enumerate(leaves)]
         inputs = [_as_input(x) for x, d in zip(leaves, dynamic, strict=True) if d]
         key = (structure, tuple(map(_key, leaves, dynamic)))
         found = self._cache.setdefault(key, [])
@@ -105,7 +105,7 @@ class Transformed:
         return _Recorded(tape, out_structure, static)
 
 
-def _is_dynamic(x: Any) -> bool:
+def is_dynamic(x: Any) -> bool:
     return isinstance(x, (np.ndarray, np.generic, float, complex)) and (
         not isinstance(x, (np.ndarray, np.generic)) or x.dtype.kind in "fciub"
     )

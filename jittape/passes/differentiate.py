@@ -77,8 +77,9 @@ def reverse(tape: Tape, wrt: Sequence[int], seeds: Sequence[int] | None = None) 
     offset[first:] = n + block[::-1].cumsum()[::-1] - block
     tail = n + int(block.sum())
     for v in dict.fromkeys(wrt):
-        offset[v] = tail
-        tail += int(sums[v])
+        if v < first:  # an instruction's adjoint is complete in its own block already
+            offset[v] = tail
+            tail += int(sums[v])
 
     builder = Builder(tape, [tape.aval(v) for v in seeds], np.arange(n), tail)
     # Adjoints are numbers known from the layout, except where they are passed on unchanged.
