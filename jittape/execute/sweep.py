@@ -1,0 +1,392 @@
+"""The compiled sweeps. Everything is read from the Program's words by address. Imports Numba.
+
+`base` is the table of slot addresses of one call: arena, scratch, partials, then inputs,
+constants and results.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+from jittape.execute.primitives import (
+    call_loop,
+    load1,
+    load2,
+    load4,
+    load8,
+    loadd,
+    local,
+    move,
+    store1,
+    store2,
+    store4,
+    store8,
+    stored,
+)
+
+DONE, AT_HOST, AT_GUARD, AT_INDEX, AT_PARALLEL, AT_INPUT = range(6)
+
+
+@njit(nogil=True, error_model="numpy")
+def scalar_sweep(T, base, code, stop):
+    """Run rows until `stop` (addresses). Returns 0, or the address of the row of a failed guard."""
+    mem = load8(base)
+    pairs = T + 8 * load8(T + 24)
+    p = local(4)
+    one = local(1)
+    zero = local(4)
+    store8(one, 1)
+    store8(zero, 0)
+    store8(zero + 8, 0)
+    store8(zero + 16, 0)
+    store8(zero + 24, 0)
+    while code < stop:
+        op = load4(code)
+        dst = mem + load4(code + 4)
+        a = mem + load4(code + 8)
+        b = mem + load4(code + 12)
+        which = op & 255
+        if which == 0:
+            stored(dst, loadd(a) + loadd(b))
+        elif which == 1:
+            stored(dst, loadd(a) - loadd(b))
+        elif which == 2:
+            stored(dst, loadd(a) * loadd(b))
+        elif which == 3:
+            stored(dst, loadd(a) / loadd(b))
+        elif which == 4:
+            g = loadd(a)
+            stored(dst, 0.0 if g == 0.0 else g * loadd(b))
+        elif which == 5:
+            stored(dst, -loadd(a))
+        elif which == 6:
+            stored(dst, math.sqrt(loadd(a)))
+        elif which == 7:
+            x = loadd(a)
+            stored(dst, x * x)
+        elif which == 8:
+            stored(dst, math.exp(loadd(a)))
+        elif which == 9:
+            stored(dst, math.log(loadd(a)))
+        elif which == 10:
+            stored(dst, math.sin(loadd(a)))
+        elif which == 11:
+            stored(dst, math.cos(loadd(a)))
+        elif which == 12:
+            stored(dst, math.tanh(loadd(a)))
+        elif which == 13:
+            stored(dst, abs(loadd(a)))
+        elif which == 14:
+            store1(dst, loadd(a) > loadd(b))
+        elif which == 15:
+            store1(dst, loadd(a) < loadd(b))
+        elif which == 16:
+            store1(dst, loadd(a) >= loadd(b))
+        elif which == 17:
+            store1(dst, loadd(a) <= loadd(b))
+        elif which == 18:
+            store1(dst, loadd(a) == loadd(b))
+        elif which == 19:
+            store1(dst, loadd(a) != loadd(b))
+        elif which == 20:
+            stored(dst, 1.0 / loadd(a))
+        elif which == 32:  # where: (condition), (x, y)
+            code += 16
+            x = loadd(mem + load4(code))
+            y = loadd(mem + load4(code + 4))
+            stored(dst, x if load1(a) else y)
+        elif which == 33 or which == 42:  # move: size in the last word
+            size = load4(code + 12)
+            if which == 33 and size == 8:
+                store8(dst, load8(a))
+            elif size == 8:
+                store8(dst, load8(a))
+            elif size == 4:
+                store4(dst, load4(a))
+            elif size == 1:
+                store1(dst, load1(a))
+            elif size == 2:
+                store2(dst, load2(a))
+            else:
+                move(dst, a, size)
+        elif which == 34:  # guard: expected truth in the second word
+            if load1(a) != load4(code + 4):
+                return code
+        elif which == 35:  # bitwise equality: (size, value), (low, high)
+            size = load4(code + 4)
+            low = load4(code + 16)
+            high = load4(code + 20)
+            if size == 8:
+                same = load4(a) == low and load4(a + 4) == high
+            elif size == 4:
+                same = load4(a) == low
+            elif size == 2:
+                same = load2(a) == ((low << 48) >> 48)
+            else:
+                same = load1(a) == (low & 255)
+            if not same:
+                return code
+            code += 16
+        elif which == 36:
+            store8(p, a)
+            store8(p + 8, dst)
+            k = pairs + 16 * (op >> 8)
+            call_loop(load8(k), p, one, zero, load8(k + 8))
+        elif which == 37:
+            store8(p, a)
+            store8(p + 8, b)
+            store8(p + 16, dst)
+            k = pairs + 16 * (op >> 8)
+            call_loop(load8(k), p, one, zero, load8(k + 8))
+        elif which == 38:
+            store8(p, a)
+            store8(p + 8, b)
+            code += 16
+            store8(p + 16, mem + load4(code))
+            store8(p + 24, dst)
+            k = pairs + 16 * (op >> 8)
+            call_loop(load8(k), p, one, zero, load8(k + 8))
+        elif which == 39:  # load from a large input: (slot, size), (offset)
+            src = load8(base + 8 * load4(code + 8)) + load8(code + 16)
+            size = load4(code + 12)
+            code += 16
+            if size == 8:
+                store8(dst, load8(src))
+            else:
+                move(dst, src, size)
+        elif which == 40:  # copy an array: (size, slot), (offset)
+            size = load4(code + 8)
+            src = load8(base + 8 * load4(code + 12)) + load4(code + 16)
+            code += 16
+            move(dst, src, size)
+        elif which == 41:  # zeros
+            size = load4(code + 8)
+            at = dst
+            while at + 8 <= dst + size:
+                store8(at, 0)
+                at += 8
+            while at < dst + size:
+                store1(at, 0)
+                at += 1
+        code += 16
+    return 0
+
+
+@njit(nogil=True, error_model="numpy")
+def run_chunk(T, base, G, worker, chunk):
+    """One chunk of a group: build the worker's argument table, then block by block."""
+    G = T + 8 * G
+    rows = load8(G)
+    columns = load8(G + 8)
+    block = load8(G + 16)
+    per = load8(G + 32)
+    n_args = load8(G + 40)
+    at = T + 8 * load8(G + 48)
+    n_walk = load8(G + 56)
+    walk = T + 8 * load8(G + 64)
+    n_pro = load8(G + 72)
+    pro = T + 8 * load8(G + 80)
+    n_body = load8(G + 88)
+    body = T + 8 * load8(G + 96)
+    row = chunk * per
+    stop = min(row + per, rows)
+    dims = worker
+    args = worker + 128
+    scratch = (args + 8 * n_args + 63) & ~63
+    partial = load8(base + 16) + chunk * load8(G + 112)
+    for k in range(n_args):
+        slot = load8(at)
+        if slot == 1:
+            p = scratch + load8(at + 8)
+        elif slot == 2:
+            p = partial + load8(at + 8)
+        else:
+            p = load8(base + 8 * slot) + load8(at + 8) + row * load8(at + 16)
+        store8(args + 8 * k, p)
+        at += 24
+    m = min(block, stop - row)
+    store8(dims, m * columns)
+    store8(dims + 8, m)
+    store8(dims + 16, columns)
+    store8(dims + 24, row * columns)
+    store8(dims + 32, m)
+    store8(dims + 40, m)
+    store8(dims + 48, columns)
+    store8(dims + 56, row)
+    store8(dims + 64, columns)
+    store8(dims + 72, 1)
+    store8(dims + 80, columns)
+    store8(dims + 96, 1)
+    store8(dims + 104, 1)
+    store8(dims + 112, 1)
+    for _ in range(n_pro):
+        call_loop(
+            load8(pro), args + 8 * load8(pro + 16), dims + 32 * load8(pro + 24),
+            T + 8 * load8(pro + 32), load8(pro + 8),
+        )
+        pro += 40
+    at = T + 8 * load8(G + 48)
+    while True:
+        q = body
+        for _ in range(n_body):
+            call_loop(
+                load8(q), args + 8 * load8(q + 16), dims + 32 * load8(q + 24),
+                T + 8 * load8(q + 32), load8(q + 8),
+            )
+            q += 40
+        row += m
+        if row >= stop:
+            return
+        for k in range(n_walk):
+            a = load8(walk + 8 * k)
+            store8(args + 8 * a, load8(args + 8 * a) + m * load8(at + 24 * a + 16))
+        m = min(block, stop - row)
+        store8(dims, m * columns)
+        store8(dims + 8, m)
+        store8(dims + 24, row * columns)
+        store8(dims + 32, m)
+        store8(dims + 40, m)
+        store8(dims + 56, row)
+
+
+@njit(nogil=True)
+def combine(T, base, G):
+    """Partial results of the chunks, in order: the same sum for any number of threads."""
+    G = T + 8 * G
+    chunks = load8(G + 24)
+    width = load8(G + 112)
+    at = T + 8 * load8(G + 128)
+    p = local(3)
+    n = local(1)
+    for _ in range(load8(G + 120)):
+        count = load8(at + 16)
+        steps = T + 8 * load8(at + 24)
+        part = load8(base + 16) + load8(at + 32)
+        dst = load8(base + 8 * load8(at + 40)) + load8(at + 48)
+        move(dst, part, count * load8(at + 56))
+        store8(n, count)
+        for c in range(1, chunks):
+            store8(p, dst)
+            store8(p + 8, part + c * width)
+            store8(p + 16, dst)
+            call_loop(load8(at), p, n, steps, load8(at + 8))
+        at += 64
+
+
+@njit(nogil=True)
+def run_call(T, base, at, status):
+    """A kernel over outer loops. `status` replaces the steps of kernels that may fail."""
+    at = T + 8 * at
+    fn = load8(at)
+    data = load8(at + 8)
+    n = load8(at + 16)
+    dims = T + 8 * load8(at + 24)
+    steps = status if status else T + 8 * load8(at + 32)
+    ndim = load8(at + 40)
+    outer = T + 8 * load8(at + 48)
+    p = local(8)
+    for k in range(n):
+        store8(p + 8 * k, load8(base + 8 * load8(at + 56 + 16 * k)) + load8(at + 64 + 16 * k))
+    if ndim == 0:
+        call_loop(fn, p, dims, steps, data)
+        return
+    width = 8 * (n + 1)
+    index = local(32)
+    q = local(8)
+    for d in range(ndim):
+        store8(index + 8 * d, 0)
+    while True:
+        for k in range(n):  # kernels may change their argument table
+            store8(q + 8 * k, load8(p + 8 * k))
+        call_loop(fn, q, dims, steps, data)
+        d = ndim - 1
+        while d >= 0:
+            line = outer + width * d
+            i = load8(index + 8 * d) + 1
+            if i < load8(line):
+                store8(index + 8 * d, i)
+                for k in range(n):
+                    store8(p + 8 * k, load8(p + 8 * k) + load8(line + 8 + 8 * k))
+                break
+            for k in range(n):
+                store8(p + 8 * k, load8(p + 8 * k) - (i - 1) * load8(line + 8 + 8 * k))
+            store8(index + 8 * d, 0)
+            d -= 1
+        if d < 0:
+            return
+
+
+@njit(nogil=True, cache=True)
+def sweep(T, base, code, step, threshold):
+    """Run from `step` on. Returns (what, step, address): see DONE... `threshold`: groups that
+    cost more are left to the parallel sweep; 0: none are. what = result & 7."""
+    steps = T + 8 * load8(T)
+    status = local(1)
+    while True:
+        row = steps + 32 * step
+        kind = load8(row)
+        if kind == 0:
+            failed = scalar_sweep(
+                T, base, code + 16 * load8(row + 8), code + 16 * load8(row + 16)
+            )
+            if failed:
+                return (failed - code) // 16 * 8 + 2
+        elif kind == 1:
+            G = load8(row + 8)
+            g = T + 8 * G
+            if threshold > 0 and load8(g + 136) > threshold and load8(g + 24) > 1:
+                return step * 8 + 4
+            worker = load8(base + 8)
+            for chunk in range(load8(g + 24)):
+                run_chunk(T, base, G, worker, chunk)
+            if load8(g + 24) > 1:
+                combine(T, base, G)
+        elif kind == 2:
+            if load8(row + 16):
+                store8(status, 0)
+                run_call(T, base, load8(row + 8), status)
+                if load8(status):
+                    return step * 8 + 3
+            else:
+                run_call(T, base, load8(row + 8), 0)
+        elif kind == 3:
+            return step * 8 + 1
+        else:
+            return 0
+        step += 1
+
+
+@njit(nogil=True, cache=True)
+def enter(T, base, code, inputs, outputs, threshold):
+    """sweep from the start, for tuples of inputs and results given by their ids.
+
+    Reads the public PyArrayObject layout; returns AT_INPUT where an input is not an aligned,
+    contiguous array (or scalar) of the very dtype planned for."""
+    n_in = load8(T + 8)
+    types = T + 8 * load8(T + 16)
+    array = load8(types)
+    types += 8
+    for k in range(n_in):
+        obj = load8(inputs + 24 + 8 * k)
+        kind = load8(obj + 8)
+        if kind == array:
+            if load8(obj + 56) != load8(types) or (load4(obj + 64) & 257) != 257:
+                return 5
+            store8(base + 24 + 8 * k, load8(obj + 16))
+        elif kind == load8(types + 8) or kind == load8(types + 16):
+            store8(base + 24 + 8 * k, obj + 16)
+        else:
+            return 5
+        types += 24
+    first = load8(types)
+    for k in range(load8(types + 8)):
+        store8(base + 8 * (first + k), load8(load8(outputs + 24 + 8 * k) + 16))
+    # What the scalar sweep reads is copied into the arena.
+    types += 16
+    arena = load8(base)
+    for _ in range(load8(types)):
+        move(arena + load8(types + 16), load8(base + 8 * load8(types + 8)), load8(types + 24))
+        types += 24
+    return sweep(T, base, code, 0, threshold)

@@ -1,0 +1,245 @@
+"""Lowering of instructions that are steps of their own, to calls of kernels on strided places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jittape.ops.declare import Kind, Signature
+from jittape.passes import kernels, views
+from jittape.passes.views import View, broadcast, contiguous_strides
+
+TEMP = -2  # pseudo slot: the region of the arena for temporaries of one step
+
+
+@dataclass(eq=False)
+class Call:
+    """kernel over an inner line, repeated over outer (count, stride per argument) loops."""
+
+    kernel: tuple
+    data: tuple | None
+    args: list[tuple[int, int]]
+    dims: tuple[int, ...]
+    steps: tuple[int, ...]
+    outer: list[tuple[int, ...]]
+    checked: bool = False
+
+
+@dataclass(eq=False)
+class Operand:
+    slot: int
+    offset: int
+    shape: tuple
+    strides: tuple
+    itemsize: int
+
+    def over(self, shape: tuple) -> tuple:
+        v = views.view(self.shape, self.strides, 0, self.itemsize)
+        return broadcast(v, shape)
+
+
+def callable_here(s: Signature, vs: list[View]) -> bool:
+    name, kind = s.op.name, s.op.kind
+    if kind is Kind.PLACE:
+        if any(a.dtype != s.out.dtype for a in s.avals):
+            return False
+        return name in ("place", "update", "concatenate") and s.out.dtype.char in kernels.MOVABLE
+    if kind is Kind.GUFUNC:
+        return s.op.kernel is np.matmul and all(a.ndim >= 2 for a in s.avals)
+    if kind is Kind.ACCUMULATE:
+        return isinstance(s.op.kernel, np.ufunc)
+    if name == "take":
+        return s.avals[1].dtype == np.int64 and s.avals[0].ndim >= 1
+    if name == "scatter_add":
+        found = kernels.loop_index(np.add, kernels.char(s.out.dtype) * 2, "")
+        return s.avals[0].dtype == np.int64 and found is not None
+    return name == "put" and s.avals[1].dtype == np.int64
+
+
+def strided(
+    kernel: tuple, data: tuple | None, shape: tuple, parts: list[tuple[Operand, tuple]],
+    inner: int | None = None,
+) -> list[Call]:
+    """kernel over all of `shape`; parts: operands with their strides over it."""
+    rows: list[list[int]] = []
+    for d, n in enumerate(shape):
+        if n == 1:
+            continue
+        line = [n] + [strides[d] for _, strides in parts]
+        if inner is None and rows and all(
+            p == q * n for p, q in zip(rows[-1][1:], line[1:], strict=True)
+        ):
+            rows[-1] = [rows[-1][0] * n] + line[1:]
+        else:
+            rows.append(line + [d] if inner is not None else line)
+    if inner is not None:
+        last = [r[:-1] for r in rows if r[-1] == inner] or [[1] + [0] * len(parts)]
+        rows = [r[:-1] for r in rows if r[-1] != inner] + last
+    if not rows:
+        rows = [[1] + [0] * len(parts)]
+    # The longest line of small strides goes inside.
+    if inner is None and len(rows) > 1:
+        best = min(range(len(rows)), key=lambda k: (sum(abs(x) for x in rows[k][1:]), -k))
+        rows.append(rows.pop(best))
+    args = [(o.slot, o.offset) for o, _ in parts]
+    n, *steps = rows[-1]
+    return [Call(kernel, data, args, (n, 1, n, 0), tuple(steps), [tuple(r) for r in rows[:-1]])]
+
+
+def copied(src: Operand, dst: Operand, shape: tuple | None = None) -> list[Call]:
+    shape = dst.shape if shape is None else shape
+    return strided(
+        ("move",), (3, src.itemsize), shape, [(src, src.over(shape)), (dst, dst.strides)]
+    )
+
+
+def filled(dst: Operand, low: int = 0, high: int = 0) -> list[Call]:
+    size = int(np.prod(dst.shape, dtype=np.int64))
+    dims = (size, 1, size, 0)
+    data = (4, dst.itemsize, low, high)
+    return [Call(("move",), data, [(dst.slot, dst.offset)], dims, (dst.itemsize,), [])]
+
+
+def part(o: Operand, index: tuple) -> Operand:
+    """The strided slice of a place."""
+    v = views.sliced(views.view(o.shape, o.strides, 0, o.itemsize), index)
+    return Operand(o.slot, o.offset + v.offset, v.shape, v.strides, o.itemsize)
+
+
+def contiguous(o: Operand, temp: list[int], calls: list[Call]) -> Operand:
+    """`o`, or a contiguous copy of it in the step's temporary region."""
+    if views.view(o.shape, o.strides, 0, o.itemsize).contiguous:
+        return o
+    t = Operand(TEMP, temp[0], o.shape, contiguous_strides(o.shape, o.itemsize), o.itemsize)
+    temp[0] += (int(np.prod(o.shape)) * o.itemsize + 63) & ~63
+    calls += copied(o, t)
+    return t
+
+
+def lower_call(s: Signature, kernel: Any, ops: list[Operand], out: Operand, in_place: bool,
+               temp: list[int]) -> list[Call]:
+    """The calls of one instruction."""
+    name, kind = s.op.name, s.op.kind
+    calls: list[Call] = []
+    if kind is Kind.REDUCE:
+        return reduced(s, kernel, ops[0], out)
+    if kind is Kind.ACCUMULATE:
+        return accumulated(s, kernel, ops[0], out)
+    if kind is Kind.GUFUNC:
+        return product(s, kernel, ops, out, temp)
+    if name == "place":
+        _, index = s.params
+        return filled(out) + copied(ops[0], part(out, index))
+    if name == "update":
+        if not in_place:
+            calls += copied(ops[0], out)
+        return calls + copied(ops[1], part(out, s.params[0]))
+    if name == "concatenate":
+        axis = s.params[0] % len(out.shape)
+        at = 0
+        for o in ops:
+            index = tuple(
+                (at, 1, o.shape[d]) if d == axis else (0, 1, n) for d, n in enumerate(out.shape)
+            )
+            if o.shape[axis]:
+                calls += copied(o, part(out, index))
+            at += o.shape[axis]
+        return calls
+    return indexed(s, ops, out, temp)
+
+
+def reduced(s: Signature, kernel: tuple, x: Operand, out: Operand) -> list[Call]:
+    axes = {a % len(x.shape) for a in s.params[0]}
+    it = iter(out.strides)
+    over = tuple(0 if d in axes else next(it) for d in range(len(x.shape)))
+    low, high = kernels.identity(kernel[0], s.out.dtype) or (0, 0)
+    return filled(out, low, high) + strided(
+        kernel, None, x.shape, [(out, over), (x, x.strides), (out, over)]
+    )
+
+
+def accumulated(s: Signature, kernel: tuple, x: Operand, out: Operand) -> list[Call]:
+    axis = s.params[0] % len(x.shape)
+    n = x.shape[axis]
+
+    def cut(o: Operand, start: int, count: int) -> Operand:
+        index = tuple(
+            (start, 1, count) if d == axis else (0, 1, m) for d, m in enumerate(o.shape)
+        )
+        return part(o, index)
+
+    calls = copied(cut(x, 0, 1), cut(out, 0, 1))
+    if n > 1:
+        a, b, c = cut(out, 0, n - 1), cut(x, 1, n - 1), cut(out, 1, n - 1)
+        parts = [(a, a.strides), (b, b.strides), (c, c.strides)]
+        calls += strided(kernel, None, c.shape, parts, inner=axis)
+    return calls
+
+
+def product(
+    s: Signature, kernel: tuple, ops: list[Operand], out: Operand, temp: list[int]
+) -> list[Call]:
+    """matmul; its loop takes transposed operands by their strides, so they are not copied."""
+    calls: list[Call] = []
+    a, b = (readable(o, temp, calls) for o in ops)
+    batch = out.shape[:-2]
+    m, k = a.shape[-2:]
+    n = b.shape[-1]
+    over = [o.over(batch + o.shape[-2:])[: len(batch)] for o in (a, b)] + [out.strides[:-2]]
+    rows: list[list[int]] = []
+    for d, count in enumerate(batch):
+        if count == 1:
+            continue
+        line = [count] + [st[d] for st in over]
+        if rows and all(p == q * count for p, q in zip(rows[-1][1:], line[1:], strict=True)):
+            rows[-1] = [rows[-1][0] * count] + line[1:]
+        else:
+            rows.append(line)
+    last = rows.pop() if rows else [1, 0, 0, 0]
+    steps = (*last[1:], *a.strides[-2:], *b.strides[-2:], *out.strides[-2:])
+    args = [(o.slot, o.offset) for o in (a, b, out)]
+    outer = [tuple(r) for r in rows]
+    return [*calls, Call(kernel, None, args, (last[0], m, k, n), steps, outer)]
+
+
+def readable(o: Operand, temp: list[int], calls: list[Call]) -> Operand:
+    """BLAS reads a matrix one of whose strides is the item's; anything else is copied."""
+    (m, k), (sm, sk) = o.shape[-2:], o.strides[-2:]
+    item = o.itemsize
+    rows = sk == item and sm % item == 0 and sm >= k * item
+    columns = sm == item and sk % item == 0 and sk >= m * item
+    if rows or columns or m == 1 or k == 1 or m * k <= 64:
+        return o
+    core = views.view(o.shape, o.strides, 0, item)
+    t = contiguous(Operand(o.slot, o.offset, o.shape, core.strides, item), temp, calls)
+    return t
+
+
+def indexed(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> list[Call]:
+    calls: list[Call] = []
+    name = s.op.name
+    item = out.itemsize
+    if name == "take":
+        x, idx = (contiguous(o, temp, calls) for o in ops)
+        n, per = x.shape[0], int(np.prod(x.shape[1:], dtype=np.int64))
+        which, args = 0, [x, idx, out]
+    elif name == "scatter_add":
+        idx, v = (contiguous(o, temp, calls) for o in ops)
+        calls += filled(out)
+        n, per = out.shape[0], int(np.prod(out.shape[1:], dtype=np.int64))
+        which, args = 1, [idx, v, out]
+    else:
+        calls += copied(ops[0], out)
+        idx, v = (contiguous(o, temp, calls) for o in ops[1:])
+        n, per = out.shape[0], int(np.prod(out.shape[1:], dtype=np.int64))
+        which, args = 2, [idx, v, out]
+    count = int(np.prod(idx.shape, dtype=np.int64))
+    data: tuple = (which, n, per * item, per, count, 1, 0)
+    if which == 1 and not (per == 1 and s.out.dtype == np.float64):
+        c = kernels.char(s.out.dtype)
+        data = (*data[:5], (np.add, kernels.loop_index(np.add, c + c, "")), 0)
+    places = [(o.slot, o.offset) for o in args]
+    calls.append(Call(("indexing",), data, places, (1, 1, 1, 0), (0, 0, 0), [], checked=True))
+    return calls

@@ -1,0 +1,257 @@
+"""Memory plan: lifetimes to places.
+
+A place is (slot, offset): slot 0 is the arena, then come inputs, constants and results, whose
+addresses are only known at the call. Values that stay within a block of a group get no place.
+Times are positions in the order of execution; a group reads and writes over its whole range.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import insort
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from jittape.passes import schedule as sch
+from jittape.passes import views
+from jittape.passes.compiled import fast
+from jittape.passes.schedule import Schedule
+
+ARENA, SCRATCH, PARTIAL, FIRST_SLOT = 0, 1, 2, 3
+FOREVER = 1 << 40
+
+
+@dataclass(eq=False)
+class Places:
+    slot: np.ndarray  # root value -> slot, or -1: within a group only
+    offset: np.ndarray
+    step: np.ndarray  # instruction -> step
+    in_place: np.ndarray  # instruction: writes into the buffer of its first operand
+    arena: int = 0
+    resident: list = field(default_factory=list)  # (value, offset) copied in at the start
+    results: list = field(default_factory=list)  # per output: None, or the value to copy
+    peak: int = 0
+    scratch: int = 0  # bytes per worker
+    partial: int = 0
+
+
+def plan(s: Schedule) -> Places:
+    tape = s.tape
+    n, first = len(tape), tape.first
+    nv = tape.n_values
+    order, bounds = s.order, s.bounds
+    pos = np.full(n, -1, np.int64)
+    pos[order] = np.arange(len(order))
+    step = np.full(n, -1, np.int64)
+    step[order] = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    kinds = np.array([f.kind for f in s.infos], np.int32)[s.info] if n else np.zeros(0, np.int32)
+    scalar = s.space == 0
+    starts = np.where(scalar, pos, bounds[:-1][step] if len(bounds) > 1 else 0)
+    ends = np.where(scalar, pos, bounds[1:][step] - 1 if len(bounds) > 1 else 0)
+
+    user = np.repeat(np.arange(n), np.diff(tape.arg_ptr))
+    used = s.root[tape.args]
+    alive = kinds[user] != sch.VIEW if n else np.zeros(0, np.bool_)
+    user, used = user[alive], used[alive]
+    last = np.full(nv, -1, np.int64)
+    np.maximum.at(last, used, ends[user])
+    out_roots = s.root[tape.outputs]
+    last[out_roots] = FOREVER
+    escapes = np.zeros(nv, np.bool_)
+    inner = used >= first
+    made = np.maximum(used - first, 0)
+    escapes[used[inner & (step[made] != step[user])]] = True if n else False
+    escapes[out_roots] = True
+    scalar_use = np.zeros(nv, np.bool_)
+    scalar_use[used[scalar[user]]] = True
+
+    slot = np.full(nv, -1, np.int64)
+    offset = np.zeros(nv, np.int64)
+    places = Places(slot, offset, step, np.zeros(n, np.bool_))
+    slot[:first] = FIRST_SLOT + np.arange(first)
+
+    # Inputs and constants that the scalar sweep reads live at the start of the arena.
+    top = 0
+    for v in np.flatnonzero(scalar_use[:first]).tolist():
+        nbytes = tape.aval(v).nbytes
+        if nbytes <= sch.COPY_IN:
+            places.resident.append((v, top))
+            slot[v], offset[v] = ARENA, top
+            top += (nbytes + 7) & ~7
+    top = (top + 63) & ~63
+
+    # Single elements: 8-byte slots (16 for complex128), reused in the order of execution.
+    has_value = np.zeros(n, np.bool_)
+    wide = np.zeros(n, np.int64)
+    sizes = np.zeros(n, np.int64)
+    _, inverse = tape.distinct
+    outs = [g.out for g in tape.distinct[0]]
+    if n:
+        wide = np.array([o.nbytes if o is not None else 0 for o in outs], np.int64)[inverse]
+        sizes = np.array([o.size if o is not None else 0 for o in outs], np.int64)[inverse]
+        has_value = (kinds != sch.VIEW) & (kinds != sch.GUARD) & (kinds != sch.CHECK)
+        has_value &= (s.root[first:] == np.arange(first, nv)) & (sizes > 0)
+    single = has_value & (sizes == 1)
+    single &= escapes[first:] | (s.level == sch.MEMORY)
+    if single.any():
+        which = np.flatnonzero(single)
+        which = which[np.argsort(starts[which], kind="stable")]
+        dying = which[np.argsort(last[first + which], kind="stable")]
+        where = np.full(n, -1, np.int64)
+        used_words = fast(assign_slots, n)(
+            which, dying, starts, last[first:], scalar, (wide + 7) // 8, where
+        )
+        slot[first + which] = ARENA
+        offset[first + which] = top + 8 * where[which]
+        top += 8 * int(used_words)
+    top = (top + 63) & ~63
+
+    arrays = has_value & (sizes > 1) & (escapes[first:] | (s.level == sch.MEMORY))
+    _arrays(s, places, np.flatnonzero(arrays), kinds, starts, ends, last, scalar_use, top)
+    return places
+
+
+def assign_slots(which, dying, starts, last, scalar, words, where):
+    """Linear scan over single elements; `where` in words. Compiled for long tapes.
+
+    A scalar instruction reads before it writes, so it may take the slot of an operand that dies
+    with it; what a group or a call writes may not overlap what it reads.
+    """
+    n = len(which)
+    free1 = np.empty(n + 1, np.int64)
+    free2 = np.empty(n + 1, np.int64)
+    n1 = 0
+    n2 = 0
+    top = 0
+    d = 0
+    for k in range(n):
+        i = which[k]
+        now = starts[i]
+        while d < n:
+            j = dying[d]
+            if where[j] < 0 and last[j] >= starts[j]:
+                break
+            if last[j] > now or (last[j] == now and not scalar[i]):
+                break
+            if where[j] >= 0:
+                if words[j] == 2:
+                    free2[n2] = where[j]
+                    n2 += 1
+                else:
+                    free1[n1] = where[j]
+                    n1 += 1
+            d += 1
+        if words[i] == 2:
+            if n2 > 0:
+                n2 -= 1
+                where[i] = free2[n2]
+            else:
+                where[i] = top
+                top += 2
+        elif n1 > 0:
+            n1 -= 1
+            where[i] = free1[n1]
+        else:
+            where[i] = top
+            top += 1
+    return top
+
+
+def _arrays(s, places, which, kinds, starts, ends, last, scalar_use, top):
+    """Arrays: in the result where they are one, else by best fit in the arena."""
+    tape = s.tape
+    first = tape.first
+    slot, offset = places.slot, places.offset
+    free: list[tuple[int, int]] = []  # (offset, size), sorted by offset
+    dying: list[tuple[int, int, int]] = []  # (time, offset, size)
+    end = top
+    block: dict[int, tuple[int, int]] = {}
+    direct: dict[int, int] = {}
+    n_out = len(tape.outputs)
+    places.results = [None] * n_out
+    out_slot = FIRST_SLOT + first
+    for k, v in enumerate(tape.outputs.tolist()):
+        r = int(s.root[v])
+        contiguous = views.views[s.view[v]] is _whole(tape, r) or (
+            views.views[s.view[v]].contiguous and tape.aval(v).size == tape.aval(r).size
+        )
+        arr = r >= first and tape.aval(r).size > 1 and not scalar_use[r]
+        if arr and contiguous and r not in direct and kinds[r - first] != sch.POKE:
+            direct[r] = k
+        else:
+            places.results[k] = v
+    extent: dict[int, int] = {}
+    for i in which[np.argsort(starts[which], kind="stable")].tolist():
+        v = first + i
+        now = starts[i]
+        if v in direct:
+            slot[v], offset[v] = out_slot + direct[v], 0
+            continue
+        while dying and dying[0][0] < now:
+            _, o, size = heapq.heappop(dying)
+            if extent.get(o, -1) >= now:
+                heapq.heappush(dying, (extent[o], o, size))
+                continue
+            extent.pop(o, None)
+            _release(free, o, size)
+        if kinds[i] in (sch.POKE, sch.UPDATE) and _steals(s, places, i, starts, last):
+            old = int(s.root[tape.args[tape.arg_ptr[i]]])
+            slot[v], offset[v] = ARENA, offset[old]
+            places.in_place[i] = True
+            extent[int(offset[old])] = max(int(last[v]), int(ends[i]))
+            continue
+        size = (tape.aval(v).nbytes + 63) & ~63
+        best = -1
+        for k, (_, have) in enumerate(free):
+            if have >= size and (best < 0 or have < free[best][1]):
+                best = k
+        if best >= 0:
+            o, have = free.pop(best)
+            if have > size:
+                insort(free, (o + size, have - size))
+        elif free and free[-1][0] + free[-1][1] == end:
+            o, have = free.pop()
+            end = o + size
+        else:
+            o = end
+            end += size
+        slot[v], offset[v] = ARENA, o
+        block[v] = (o, size)
+        until = max(int(last[v]), int(ends[i]))
+        extent[o] = until
+        heapq.heappush(dying, (until, o, size))
+    places.arena = end
+    places.peak = end
+
+
+def _whole(tape, r):
+    a = tape.aval(r)
+    return views.whole(a.shape, a.dtype.itemsize)
+
+
+def _steals(s, places, i, starts, last) -> bool:
+    """Whether instruction i may write into the buffer of its first operand."""
+    tape = s.tape
+    name = s.infos[s.info[i]].sig.op.name
+    if name == "place":
+        return False
+    a = int(tape.args[tape.arg_ptr[i]])
+    r = int(s.root[a])
+    if r < tape.first or places.slot[r] != ARENA or last[r] > starts[i]:
+        return False
+    if int(s.root[tape.args[tape.arg_ptr[i] + 1]]) == r:
+        return False
+    return views.views[s.view[a]] is _whole(tape, r)
+
+
+def _release(free: list, o: int, size: int) -> None:
+    """Give a block back, merged with its free neighbours."""
+    insort(free, (o, size))
+    k = free.index((o, size))
+    if k + 1 < len(free) and o + size == free[k + 1][0]:
+        size += free.pop(k + 1)[1]
+        free[k] = (o, size)
+    if k > 0 and free[k - 1][0] + free[k - 1][1] == o:
+        free[k - 1] = (free[k - 1][0], free[k - 1][1] + size)
+        free.pop(k)

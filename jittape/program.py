@@ -1,0 +1,63 @@
+"""The Program: a planned Tape. Only a Program can be run.
+
+Planning is pure: no address, no compiled code, nothing of the process. `jittape.execute` links a
+Program to the kernels of the process at its first run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jittape.passes.lower import lower
+from jittape.passes.memory import Places, plan
+from jittape.passes.schedule import Schedule, schedule
+from jittape.passes.simplify import simplify
+from jittape.tape import Tape
+from jittape.types import Aval
+
+
+@dataclass(eq=False)
+class Program:
+    """inputs, outputs: avals. words: the table the sweeps read; code: the scalar sweep's rows.
+    origin: instruction of the simplified tape -> instruction of the tape as given.
+    peak: bytes of working memory, planned. linked: what execute adds."""
+
+    tape: Tape
+    inputs: tuple[Aval, ...]
+    outputs: tuple[Aval, ...]
+    schedule: Schedule
+    places: Places
+    words: np.ndarray
+    relocations: list
+    code: np.ndarray
+    origin: np.ndarray
+    linked: Any = field(default=None, repr=False)
+
+    @property
+    def peak(self) -> int:
+        return self.places.arena + self.places.scratch + self.places.partial
+
+    @property
+    def n_steps(self) -> int:
+        return len(self.schedule.bounds) - 1
+
+    def __repr__(self) -> str:
+        return (
+            f"<Program of {len(self.tape)} instructions in {self.n_steps} steps, "
+            f"{self.peak} bytes of working memory>"
+        )
+
+
+def compile_program(tape: Tape) -> Program:
+    """simplify, schedule, plan memory, lower."""
+    simple, origin = simplify(tape)
+    s = schedule(simple)
+    places = plan(s)
+    words, relocations, _, code = lower(s, places)
+    outputs = tuple(simple.aval(v) for v in simple.outputs.tolist())
+    return Program(
+        simple, simple.inputs, outputs, s, places, words, relocations, code, origin
+    )
