@@ -58,6 +58,4 @@ def compile_program(tape: Tape) -> Program:
     places = plan(s)
     words, relocations, _, code = lower(s, places)
     outputs = tuple(simple.aval(v) for v in simple.outputs.tolist())
-    return Program(
-        simple, simple.inputs, outputs, s, places, words, relocations, code, origin
-    )
+    return Program(simple, simple.inputs, outputs, s, places, words, relocations, code, origin)

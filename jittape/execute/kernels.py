@@ -226,7 +226,7 @@ def folding(args, dims, steps, data):
         store8(s, 0)
         store8(s + 8, size)
         store8(s + 16, 0)
-        for i in range(rows):
+        for _ in range(rows):
             move(b, data + 32, size)
             store8(p, b)
             store8(p + 8, a)

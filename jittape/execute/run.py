@@ -19,7 +19,7 @@ from jittape.program import Program
 
 @dataclass(frozen=True)
 class GuardFailure:
-    """instruction: index in the tape the Program was compiled from; observed: what the guard saw."""
+    """instruction: index in the tape as given to compile_program; observed: what it saw."""
 
     instruction: int
     observed: Any

@@ -223,8 +223,11 @@ def run_chunk(T, base, G, worker, chunk):
     store8(dims + 112, 1)
     for _ in range(n_pro):
         call_loop(
-            load8(pro), args + 8 * load8(pro + 16), dims + 32 * load8(pro + 24),
-            T + 8 * load8(pro + 32), load8(pro + 8),
+            load8(pro),
+            args + 8 * load8(pro + 16),
+            dims + 32 * load8(pro + 24),
+            T + 8 * load8(pro + 32),
+            load8(pro + 8),
         )
         pro += 40
     at = T + 8 * load8(G + 48)
@@ -232,8 +235,11 @@ def run_chunk(T, base, G, worker, chunk):
         q = body
         for _ in range(n_body):
             call_loop(
-                load8(q), args + 8 * load8(q + 16), dims + 32 * load8(q + 24),
-                T + 8 * load8(q + 32), load8(q + 8),
+                load8(q),
+                args + 8 * load8(q + 16),
+                dims + 32 * load8(q + 24),
+                T + 8 * load8(q + 32),
+                load8(q + 8),
             )
             q += 40
         row += m
@@ -328,9 +334,7 @@ def sweep(T, base, code, step, threshold):
         row = steps + 32 * step
         kind = load8(row)
         if kind == 0:
-            failed = scalar_sweep(
-                T, base, code + 16 * load8(row + 8), code + 16 * load8(row + 16)
-            )
+            failed = scalar_sweep(T, base, code + 16 * load8(row + 8), code + 16 * load8(row + 16))
             if failed:
                 return (failed - code) // 16 * 8 + 2
         elif kind == 1:

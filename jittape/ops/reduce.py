@@ -15,7 +15,7 @@ from jittape.types import Aval, aval
 def _infer(ufunc: np.ufunc) -> Any:
     def infer(x: Aval, axes: tuple[int, ...]) -> Aval:
         shape = tuple(n for i, n in enumerate(x.shape) if i not in axes)
-        if ufunc in (np.maximum, np.minimum) and any(x.shape[a] == 0 for a in axes):
+        if ufunc in (np.maximum, np.minimum) and 0 in [x.shape[a] for a in axes]:
             raise ValueError(
                 f"zero-size array to reduction operation {ufunc.__name__} which has no identity"
             )

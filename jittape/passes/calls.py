@@ -59,7 +59,10 @@ def callable_here(s: Signature, vs: list[View]) -> bool:
 
 
 def strided(
-    kernel: tuple, data: tuple | None, shape: tuple, parts: list[tuple[Operand, tuple]],
+    kernel: tuple,
+    data: tuple | None,
+    shape: tuple,
+    parts: list[tuple[Operand, tuple]],
     inner: int | None = None,
 ) -> list[Call]:
     """kernel over all of `shape`; parts: operands with their strides over it."""
@@ -68,8 +71,10 @@ def strided(
         if n == 1:
             continue
         line = [n] + [strides[d] for _, strides in parts]
-        if inner is None and rows and all(
-            p == q * n for p, q in zip(rows[-1][1:], line[1:], strict=True)
+        if (
+            inner is None
+            and rows
+            and all(p == q * n for p, q in zip(rows[-1][1:], line[1:], strict=True))
         ):
             rows[-1] = [rows[-1][0] * n] + line[1:]
         else:
@@ -118,8 +123,9 @@ def contiguous(o: Operand, temp: list[int], calls: list[Call]) -> Operand:
     return t
 
 
-def lower_call(s: Signature, kernel: Any, ops: list[Operand], out: Operand, in_place: bool,
-               temp: list[int]) -> list[Call]:
+def lower_call(
+    s: Signature, kernel: Any, ops: list[Operand], out: Operand, in_place: bool, temp: list[int]
+) -> list[Call]:
     """The calls of one instruction."""
     name, kind = s.op.name, s.op.kind
     calls: list[Call] = []
@@ -165,9 +171,7 @@ def accumulated(s: Signature, kernel: tuple, x: Operand, out: Operand) -> list[C
     n = x.shape[axis]
 
     def cut(o: Operand, start: int, count: int) -> Operand:
-        index = tuple(
-            (start, 1, count) if d == axis else (0, 1, m) for d, m in enumerate(o.shape)
-        )
+        index = tuple((start, 1, count) if d == axis else (0, 1, m) for d, m in enumerate(o.shape))
         return part(o, index)
 
     calls = copied(cut(x, 0, 1), cut(out, 0, 1))

@@ -137,9 +137,7 @@ class Lowering:
             if s0 == 0:
                 t = self.temp(level, item, pinned=True)
                 src = Arg(slot, offset, 0)
-                self.g.prologue.append(
-                    Micro(("move",), (2, item), DIMS_FULL, [src, t], (s1, item))
-                )
+                self.g.prologue.append(Micro(("move",), (2, item), DIMS_FULL, [src, t], (s1, item)))
                 return t, item
         t = self.temp(level, item)
         data = (0, item, len(lines), *(n for n, _ in lines), *(st for _, st in lines))
@@ -179,16 +177,22 @@ class Lowering:
         if info.kind == sch.ELEM:
             args = [self.operand(a, info.shape, level) for a in ops]
             out = self.home(v, level, item)
-            self.emit(info.kernel, None, level, [a for a, _ in args] + [out],
-                      tuple(st for _, st in args) + (item,))
+            self.emit(
+                info.kernel,
+                None,
+                level,
+                [a for a, _ in args] + [out],
+                tuple(st for _, st in args) + (item,),
+            )
             self.made[v] = (out, level)
             return
         ident = kernels.identity(info.kernel[0], sig.out.dtype)
         if info.kind == sch.TO_ROWS:
             x = self.packed(ops[0], info.shape, DIMS_FULL)
             out = self.home(v, DIMS_ROW, item)
-            self.emit(("folding",), (0, info.kernel, 0, item, *ident), DIMS_FULL, [x, out],
-                      (item, item))
+            self.emit(
+                ("folding",), (0, info.kernel, 0, item, *ident), DIMS_FULL, [x, out], (item, item)
+            )
             self.made[v] = (out, DIMS_ROW)
             return
         count = self.c if info.kind == sch.TO_COLUMNS else 1
@@ -204,8 +208,13 @@ class Lowering:
         if info.kind == sch.TO_COLUMNS:
             x = self.packed(ops[0], info.shape, DIMS_FULL)
             t = Arg(SCRATCH, 0, 0, Temp((self.g.block_rows // 2 + 1) * self.c * item))
-            self.emit(("folding",), (1, info.kernel, 0, item, *ident), DIMS_FULL, [x, t, acc],
-                      (item, item, item))
+            self.emit(
+                ("folding",),
+                (1, info.kernel, 0, item, *ident),
+                DIMS_FULL,
+                [x, t, acc],
+                (item, item, item),
+            )
         else:
             x, step = self.operand(ops[0], info.shape, level)
             self.emit(info.kernel, None, level, [acc, x, acc], (0, step, 0))

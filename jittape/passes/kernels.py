@@ -5,7 +5,7 @@ A kernel is (ufunc, index of its loop), or (name of an own kernel, its parameter
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ def char(dtype: np.dtype) -> str:
     return {"q": "l", "Q": "L"}.get(c, c)
 
 
-@lru_cache(maxsize=None)
+@cache
 def loop_index(ufunc: Any, ins: str, out: str) -> int | None:
     """Index in the ufunc's table of the loop for exactly these dtypes."""
     for k, types in enumerate(ufunc.types):
@@ -60,7 +60,7 @@ def find(sig: Signature) -> tuple | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _identity_bytes(ufunc: Any, dtype: np.dtype) -> bytes | None:
     if ufunc is np.maximum or ufunc is np.minimum:
         low = ufunc is np.maximum

@@ -6,8 +6,6 @@ addresses of this process there.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from jittape.passes import groups, scalars, views
@@ -191,8 +189,24 @@ def group_words(w: Words, g: Group) -> int:
     for kernel, *rest in combine:
         w.kernel(w.put(0, 0, *rest), kernel, None)
     return w.put(
-        g.rows, g.columns, g.block_rows, g.chunks, g.chunk_rows, n_args, a_at, len(walkers), k_at,
-        len(prologue), p_at, len(body), b_at, g.scratch, g.partial, len(combine), c_at, g.cost,
+        g.rows,
+        g.columns,
+        g.block_rows,
+        g.chunks,
+        g.chunk_rows,
+        n_args,
+        a_at,
+        len(walkers),
+        k_at,
+        len(prologue),
+        p_at,
+        len(body),
+        b_at,
+        g.scratch,
+        g.partial,
+        len(combine),
+        c_at,
+        g.cost,
     )
 
 

@@ -25,7 +25,9 @@ from jittape.passes.views import View
 from jittape.tape import Tape
 
 # Kinds of instruction; `levelling` knows them by number.
-SCALAR, ELEM, TO_ROWS, TO_COLUMNS, TO_SCALAR, CALL, HOST, GUARD, VIEW, POKE, CHECK, UPDATE = range(12)
+SCALAR, ELEM, TO_ROWS, TO_COLUMNS, TO_SCALAR, CALL, HOST, GUARD, VIEW, POKE, CHECK, UPDATE = range(
+    12
+)
 FULL, ROW, MEMORY = range(3)  # where a value lives within its group
 OTHER, IDENT, ROWS, ONE = range(4)  # how an operand lies over the space of its instruction
 MAX_COLUMNS = 2048
@@ -269,8 +271,18 @@ def schedule(tape: Tape) -> Schedule:
     level = np.zeros(n, np.int8)
     depth = np.zeros(n, np.int32)
     fast(levelling, n)(
-        first, root, info, kinds, sizes, rel_ptr, np.array(rels, np.int8), args, ptr,
-        space, level, depth,
+        first,
+        root,
+        info,
+        kinds,
+        sizes,
+        rel_ptr,
+        np.array(rels, np.int8),
+        args,
+        ptr,
+        space,
+        level,
+        depth,
     )
     live = np.flatnonzero(kinds[info] != VIEW) if n else np.zeros(0, np.int64)
     alone = np.where(space[live] < 0, live, -1)

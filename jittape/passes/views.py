@@ -70,9 +70,7 @@ def collapse(shape: tuple, strides: tuple) -> list[tuple[int, int]]:
 def broadcast(v: View, shape: tuple) -> tuple:
     """Strides of `v` over a shape it broadcasts to."""
     pad = len(shape) - len(v.shape)
-    return (0,) * pad + tuple(
-        0 if n == 1 else s for n, s in zip(v.shape, v.strides, strict=True)
-    )
+    return (0,) * pad + tuple(0 if n == 1 else s for n, s in zip(v.shape, v.strides, strict=True))
 
 
 def lines_over(v: View, shape: tuple) -> list[tuple[int, int]]:

@@ -1,0 +1,148 @@
+"""The executor against op-by-op evaluation, with fresh inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shim  # noqa: F401
+
+import jittape
+from jittape.execute import GuardFailure, run
+from jittape.passes.evaluate import evaluate
+from jittape.program import compile_program
+
+rng = np.random.default_rng(0)
+
+
+def tape_of(transformed, *args):
+    """The tape that a transformed function records for these arguments."""
+    transformed(*args)
+    ((_, found),) = transformed._cache.items()
+    return found[0].tape
+
+
+def check(fun, *shapes, grad=True, rtol=1e-12, low=0.5, high=1.5):
+    def draw():
+        return [rng.uniform(low, high, s) if isinstance(s, tuple) else s for s in shapes]
+
+    if grad:
+        transform = jittape.value_and_grad(fun, argnums=tuple(range(len(shapes))))
+    else:
+        transform = jittape.jit(fun)
+    tape = tape_of(transform, *draw())
+    program = compile_program(tape)
+    for _ in range(3):
+        inputs = [np.asarray(x) for x in draw()]
+        want = evaluate(tape, inputs)
+        have = run(program, inputs)
+        assert isinstance(have, list)
+        for w, h in zip(want, have, strict=True):
+            assert w.dtype == h.dtype and w.shape == h.shape
+            np.testing.assert_allclose(h, w, rtol=rtol, atol=1e-13)
+    return program
+
+
+def sq(x):
+    return x * x
+
+
+def net(x, y, w1, b1, w2, b2):
+    h = np.maximum(x @ w1 + b1, 0)
+    z = h @ w2 + b2
+    m = z - np.max(z, axis=1, keepdims=True)
+    return np.sum(np.log(np.sum(np.exp(m), axis=1)) - np.sum(m * y, axis=1)) / len(x.shape)
+
+
+PROGRAMS = {
+    "chain": (lambda x: np.sum(np.tanh(2 * x + 0.5) * np.exp(-sq(x))), [(1000,)]),
+    "small": (lambda x: np.sum(x * x), [(10,)]),
+    "large": (lambda x: np.sum(np.tanh(2 * x + 0.5) * np.exp(-sq(x))), [(100003,)]),
+    "scalars": (lambda a, b: np.sin(a) * b + np.exp(a / b), [(), ()]),
+    "columns": (lambda a, b: np.sum(sq(np.sum(a * b, axis=0))), [(200, 30), (30,)]),
+    "rows": (lambda a, b: np.sum(sq(np.sum(a * b, axis=1))), [(200, 30), (200, 1)]),
+    "softmax": (lambda a: np.sum(np.log(np.sum(np.exp(a), axis=-1))), [(77, 9)]),
+    "outer": (lambda a, b: np.sum(np.exp(a[:, None] * b[None, :])), [(40,), (50,)]),
+    "three": (lambda a, b: np.sum(sq(a[:, None, :] - b[None])), [(40, 3), (5, 3)]),
+    "middle": (lambda a: np.sum(sq(np.sum(a, axis=1))), [(4, 5, 6)]),
+    "transposed": (lambda a, b: np.sum(a.T * b), [(30, 20), (20, 30)]),
+    "sliced": (lambda a: np.sum(a[1:] * a[:-1]), [(300,)]),
+    "elements": (lambda a: a[0] * a[1] + np.sin(a[2]), [(3,)]),
+    "matmul": (lambda a, b: np.sum(sq(a @ b)), [(30, 20), (20, 40)]),
+    "matmul_t": (lambda a, b: np.sum(sq(a.T @ b.T)), [(30, 20), (40, 30)]),
+    "batched": (lambda a, b: np.sum(sq(a @ b)), [(7, 3, 20), (20, 4)]),
+    "net": (net, [(50, 20), (50, 10), (20, 30), (30,), (30, 10), (10,)]),
+    "wide": (lambda a, b: np.sum(sq(np.sum(np.exp(a * b), axis=1))), [(5, 5000), (5000,)]),
+    "max": (lambda a: np.max(a) + np.log(np.sum(np.exp(a - np.max(a)))), [(5000,)]),
+    "reshape": (lambda a: np.sum(sq(a.T.reshape(20, 3))), [(6, 10)]),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_gradients(name):
+    fun, shapes = PROGRAMS[name]
+    check(fun, *shapes)
+
+
+def test_float32():
+    tape = tape_of(jittape.grad(lambda x: np.sum(np.tanh(x) * x)), np.ones(70, np.float32))
+    program = compile_program(tape)
+    x = rng.normal(size=70).astype(np.float32)
+    (g,) = run(program, [x])
+    assert g.dtype == np.float32
+    np.testing.assert_allclose(g, evaluate(tape, [x])[0], rtol=1e-5, atol=1e-6)
+
+
+def test_long_scalar_loop():
+    def f(x):
+        a = x
+        for k in range(2000):
+            a = a + 0.001 * np.sin(a) * (k % 3)
+        return a
+
+    check(f, ())
+
+
+@pytest.mark.skip(reason="the tracer writes into arrays soon")
+def test_elementwise_writes():
+    def f(x):
+        y = np.zeros(20)
+        y[0] = x[0]
+        for i in range(1, 20):
+            y[i] = y[i - 1] * x[i] + 0.1
+        return np.sum(sq(y))
+
+    check(f, (20,))
+
+
+def test_guards_stop():
+    def f(x):
+        return x * x if x > 0 else -x
+
+    tape = tape_of(jittape.grad(f), 2.0)
+    program = compile_program(tape)
+    assert run(program, [np.float64(3.0)])[0] == 6.0
+    assert run(program, [3.0])[0] == 6.0
+    failed = run(program, [np.float64(-1.0)])
+    assert isinstance(failed, GuardFailure)
+    assert not failed.observed
+
+
+def test_inputs_of_any_layout():
+    tape = tape_of(jittape.grad(lambda x: np.sum(x * x)), np.ones((4, 6)))
+    program = compile_program(tape)
+    x = rng.normal(size=(6, 4))
+    assert np.array_equal(run(program, [x.T])[0], 2 * x.T)
+    assert np.array_equal(run(program, [x[::-1].T])[0], 2 * x[::-1].T)
+    x = rng.normal(size=(4, 6))
+    assert np.array_equal(run(program, [x.astype(">f8")])[0], 2 * x)
+    x.flags.writeable = False
+    assert np.array_equal(run(program, [x])[0], 2 * x)
+
+
+def test_outputs_are_fresh():
+    tape = tape_of(jittape.jit(lambda x: (x, x.T, x[0], x + 1)), np.ones((4, 6)))
+    program = compile_program(tape)
+    x = rng.normal(size=(4, 6))
+    outs = run(program, [x])
+    for w, h in zip([x, x.T, x[0], x + 1], outs, strict=True):
+        assert np.array_equal(w, h) and not np.shares_memory(x, h)
