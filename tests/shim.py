@@ -1,5 +1,6 @@
 # ruff: noqa
 """Until jittape.functions has landed."""
+
 import numpy as np
 from jittape.ops.declare import by_name as B
 from jittape.trace.tracer import Tracer

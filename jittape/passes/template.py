@@ -18,7 +18,7 @@ from jittape.errors import DifferentiationError
 from jittape.ops.declare import Signature
 from jittape.ops.elementwise import cast
 from jittape.ops.shape import unbroadcast
-from jittape.tape import Tape
+from jittape.tape import Tape, assemble, open_numbers
 from jittape.trace.recorder import Trace
 from jittape.trace.tracer import Tracer, number_of, trace_of
 from jittape.types import Aval
@@ -64,9 +64,35 @@ def build(
                 continue
             where.append(len(outputs))
             outputs.append(number_of(trace, fit(value, wanted)))
-        tape = trace.finish(outputs)
+        tape = _needed(trace.finish(outputs))
     slots = tuple(i for i, a in enumerate(avals) if a is not None)
     return Template(tape, slots, tuple(where))
+
+
+def _needed(tape: Tape) -> Tape:
+    """Without the instructions that no output needs: rules compute more than a mask asks for."""
+    needed = set(tape.outputs.tolist())
+    kept = []
+    for i in range(len(tape) - 1, -1, -1):
+        if tape.first + i in needed:
+            kept.append(i)
+            needed.update(tape.operands(i))
+    if len(kept) == len(tape):
+        return tape
+    kept.reverse()
+    number = open_numbers(tape)
+    number[[tape.first + i for i in kept]] = np.arange(len(kept))
+    args = [number[v] for i in kept for v in tape.operands(i)]
+    return assemble(
+        tape.inputs,
+        tape.consts,
+        tape.sigs[kept],
+        np.array(args, dtype=np.int64),
+        number[tape.outputs],
+        tape.where_code[kept],
+        tape.where_lasti[kept],
+        tape.codes,
+    )
 
 
 def fit(value: Any, wanted: Aval) -> Any:
