@@ -3,6 +3,20 @@
 from jittape import trace as _trace  # noqa: F401  (loads the op table)
 from jittape.api.gradients import grad, jit, jvp, value_and_grad, vjp
 from jittape.api.inspect import trace
+from jittape.api.jacobian import hessian, hvp, jacobian
+from jittape.api.vmap import vmap
 from jittape.check import check_grads
 
-__all__ = ["check_grads", "grad", "jit", "jvp", "trace", "value_and_grad", "vjp"]
+__all__ = [
+    "check_grads",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jit",
+    "jvp",
+    "trace",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]

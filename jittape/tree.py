@@ -24,7 +24,8 @@ class Node:
 Structure = Node | None
 
 
-def _children(x: Any) -> tuple[tuple[Any, ...], Sequence[Any]] | None:
+def children(x: Any) -> tuple[tuple[Any, ...], Sequence[Any]] | None:
+    """(keys, values) of a container; None for a leaf."""
     kind = type(x)
     if kind is tuple or kind is list:
         return (), x
@@ -45,14 +46,14 @@ def _children(x: Any) -> tuple[tuple[Any, ...], Sequence[Any]] | None:
 
 def flatten(x: Any, leaves: list[Any]) -> Structure:
     """Append the leaves of x to `leaves`; the structure, which compares equal where it is."""
-    found = _children(x)
+    found = children(x)
     if found is None:
         leaves.append(x)
         return None
     keys, values = found
     before = len(leaves)
-    children = tuple([flatten(v, leaves) for v in values])
-    return Node(type(x), keys, children, len(leaves) - before)
+    inside = tuple([flatten(v, leaves) for v in values])
+    return Node(type(x), keys, inside, len(leaves) - before)
 
 
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:

@@ -48,3 +48,12 @@ def active_values(tape: Tape, wrt: Sequence[int], outputs: Sequence[int] | None)
         _needed(*args, needed, size=len(tape))
         active &= needed
     return active
+
+
+def depends_on(tape: Tape, wrt: Sequence[int]) -> np.ndarray:
+    """bool[n_values]: is computed from a value in `wrt`, by whatever op."""
+    on = np.zeros(tape.n_values, dtype=np.bool_)
+    on[list(wrt)] = True
+    everything = np.ones(len(tape), dtype=np.bool_)
+    _depends(tape.first, tape.arg_ptr, tape.args, everything, on, size=len(tape))
+    return on

@@ -38,12 +38,21 @@ class Builder:
     """A tape under construction: that of `tape` with more inputs and instructions.
 
     All numbers are open numbers (see tape.assemble). New instructions come after the old ones
-    when `keep` is the identity, or in between (`keep[i]`: new index of old instruction i).
+    when `keep` is the identity, or in between (`keep[i]`: new index of old instruction i, or -1
+    where it is dropped: then `old` is to be told what stands in its place).
+    inputs: avals of the old inputs, where they change.
     """
 
-    def __init__(self, tape: Tape, new_inputs: Sequence[Aval], keep: np.ndarray, total: int):
+    def __init__(
+        self,
+        tape: Tape,
+        new_inputs: Sequence[Aval],
+        keep: np.ndarray,
+        total: int,
+        inputs: Sequence[Aval] | None = None,
+    ):
         self.tape = tape
-        self.inputs = (*tape.inputs, *new_inputs)
+        self.inputs = (*(tape.inputs if inputs is None else inputs), *new_inputs)
         self.consts = list(tape.consts)
         self._literals: dict[tuple, int] = {}
         self.old = open_numbers(tape)
@@ -52,10 +61,12 @@ class Builder:
         self.where_code = np.full(total, -1, dtype=np.int32)
         self.where_lasti = np.full(total, -1, dtype=np.int32)
         self._fills: list[tuple[np.ndarray, np.ndarray]] = []
+        self._kept = np.flatnonzero(keep >= 0)
         if len(tape):
-            self.sigs[keep] = tape.sigs
-            self.where_code[keep] = tape.where_code
-            self.where_lasti[keep] = tape.where_lasti
+            at = keep[self._kept]
+            self.sigs[at] = tape.sigs[self._kept]
+            self.where_code[at] = tape.where_code[self._kept]
+            self.where_lasti[at] = tape.where_lasti[self._kept]
 
     def new_input(self, k: int) -> int:
         """Number of the k-th new input."""
@@ -126,10 +137,12 @@ class Builder:
         args = np.empty(int(ptr[-1]), dtype=np.int64)
         tape = self.tape
         if len(tape):
-            keep = self.old[tape.first :]
-            counts = np.diff(tape.arg_ptr)
-            shift = np.repeat(ptr[keep] - tape.arg_ptr[:-1], counts)
-            args[np.arange(len(tape.args)) + shift] = self.old[tape.args]
+            kept = self._kept
+            at = ptr[self.old[tape.first + kept]]
+            counts = np.diff(tape.arg_ptr)[kept]
+            within = np.arange(int(counts.sum())) - np.repeat(counts.cumsum() - counts, counts)
+            source = np.repeat(tape.arg_ptr[kept], counts) + within
+            args[np.repeat(at, counts) + within] = self.old[tape.args[source]]
         for at, matrix in self._fills:
             args[ptr[at][:, None] + np.arange(matrix.shape[1])] = matrix
         return assemble(

@@ -28,7 +28,7 @@ def to_bool(self: Tracer) -> bool:
 def concrete(t: Tracer) -> Any:
     """The value of a tracer; raises where only its shape is known."""
     if not t._trace.concrete:
-        raise TraceError(f"{here()}: a derivative rule may not look at values")
+        raise TraceError(f"{here()}: {t._trace.remedy}")
     return t._value
 
 

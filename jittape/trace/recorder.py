@@ -43,12 +43,15 @@ def open_traces() -> list[Trace]:
 class Trace:
     """A program being recorded.
 
-    concrete: tracers carry values (tracing a user's function); else only avals (templates).
+    concrete: tracers carry values (tracing a user's function); else only avals (templates, and
+    the functions that vmap and scan record once for many elements; traces within them too).
+    remedy: what to do instead of asking a tracer without a value for it.
     """
 
-    def __init__(self, name: str = "function", concrete: bool = True):
+    def __init__(self, name: str = "function", concrete: bool = True, remedy: str = ""):
         self.name = name
         self.concrete = concrete
+        self.remedy = remedy or "a derivative rule may not look at values"
         self.open = False
         self.fast = False
         self.level = 0
@@ -70,6 +73,8 @@ class Trace:
 
     def __enter__(self) -> Trace:
         traces = _stack.traces
+        if traces and not traces[-1].concrete:
+            self.concrete, self.remedy = False, traces[-1].remedy
         self.level = len(traces)
         traces.append(self)
         self.open = True

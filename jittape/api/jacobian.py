@@ -1,0 +1,281 @@
+"""jacobian, hessian and hvp: many directions swept together.
+
+The pushforward (or pullback) of all directions is one batched tape: what does not depend on the
+direction is computed once, and the rest has the directions as its batch axis.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jittape import tree
+from jittape.api.call import Transformed
+from jittape.api.gradients import Argnums, match, optional_function, pick, scalar
+from jittape.ops import shape as layout
+from jittape.passes.batch import batch
+from jittape.passes.differentiate import forward, reverse
+from jittape.tape import Tape
+from jittape.trace.embed import embed
+from jittape.trace.inner import Inner
+from jittape.trace.recorder import here
+from jittape.types import Aval
+
+# directions are swept in chunks so that the values of one chunk stay below this many bytes
+CHUNK_BYTES = 1 << 28
+
+
+@optional_function
+def jacobian(
+    fun: Callable, argnums: Argnums = 0, *, mode: str = "auto", sparse: bool = False
+) -> Transformed:
+    """All first derivatives of an array-valued function.
+
+    fun: plain NumPy code; arguments and result may be nested containers of numbers and arrays.
+    mode: "forward" (one sweep per input element), "reverse" (one per output element) or "auto"
+    (the cheaper). All sweeps of a mode run as one batched program, in chunks of bounded memory.
+
+    Returns a function of the same arguments. Its result has the structure of fun's result, with
+    each leaf replaced by the structure of the argument (a tuple of these where argnums is a
+    tuple), of blocks of shape (*result leaf, *argument leaf): the layout of jax.jacobian.
+    sparse: one scipy.sparse.csr_array instead, whose rows are the elements of all result leaves
+    and whose columns are those of all argument leaves, one after another in row-major order; the
+    pattern comes from the tape, and columns (or rows) of one colour are swept together.
+
+    Raises TypeError for bool, object or string arguments, for an integer or bool result, and where
+    both argument and result are complex; ValueError for an unknown mode.
+    """
+    if mode not in ("auto", "forward", "reverse"):
+        raise ValueError(
+            f"{here()}: mode must be 'auto', 'forward' or 'reverse', not {mode!r}"
+        )
+    name = getattr(fun, "__name__", str(fun))
+    if sparse:
+        from jittape.api.sparse import sparse_jacobian
+
+        return sparse_jacobian(fun, argnums, mode)
+
+    def record(*args: Any, **kwargs: Any) -> Any:
+        with Inner(fun, args, kwargs, pick(argnums, args, name)) as inner:
+            results: list[Any] = []
+            structure = tree.flatten(inner.run(), results)
+            tape = inner.finish(results)
+        n_in = len(inner.leaves)
+        ins, outs = tape.inputs[:n_in], [tape.aval(v) for v in tape.outputs.tolist()]
+        chosen = choose_mode(mode, ins, outs, name)
+        sweep = _by_rows if chosen == "reverse" else _by_columns
+        blocks = sweep(tape, inner.operands, n_in)
+        nested = []
+        for row in blocks:
+            per_argument = inner.per_argument(row)
+            nested.append(per_argument if isinstance(argnums, (tuple, list)) else per_argument[0])
+        return tree.unflatten(structure, nested)
+
+    return Transformed(fun, record, argnums)
+
+
+def choose_mode(mode: str, ins: Sequence[Aval], outs: Sequence[Aval], name: str) -> str:
+    """ "forward" or "reverse"; raises TypeError where the result has no derivative."""
+    for a in outs:
+        if not a.inexact:
+            raise TypeError(
+                f"{here()}: {name} returned {a.dtype}, which has no derivative; return floats, or "
+                "leave that result out"
+            )
+    complex_in = any(a.dtype.kind == "c" for a in ins)
+    complex_out = any(a.dtype.kind == "c" for a in outs)
+    if complex_in and complex_out:
+        raise TypeError(
+            f"{here()}: jacobian of {name}: a complex result of complex arguments has no single "
+            "complex Jacobian; split both into real and imaginary parts"
+        )
+    # one complex cotangent (tangent) says too little about a real input (output)
+    if complex_out or complex_in:
+        only = "forward" if complex_out else "reverse"
+        if mode not in ("auto", only):
+            side = "result" if complex_out else "argument"
+            raise TypeError(f"{here()}: jacobian of {name}: a complex {side} needs mode={only!r}")
+        return only
+    if mode != "auto":
+        return mode
+    # a forward direction costs less than a reverse one: no stored values are read back
+    return "forward" if sum(a.size for a in ins) <= 1.5 * sum(a.size for a in outs) else "reverse"
+
+
+def basis(avals: Sequence[Aval], start: int, stop: int) -> list[np.ndarray]:
+    """Unit directions start..stop of the space that these avals make up, one array per aval."""
+    out, before = [], 0
+    for a in avals:
+        unit = np.zeros((stop - start, a.size), a.dtype)
+        k = np.arange(max(start, before), min(stop, before + a.size))
+        unit[k - start, k - before] = 1
+        out.append(unit.reshape(stop - start, *a.shape))
+        before += a.size
+    return out
+
+
+def chunks(tape: Tape, directions: int) -> list[tuple[int, int]]:
+    """Ranges of directions that fit into memory together."""
+    each = sum(sig.out.nbytes * k for sig, k in _counted(tape))
+    width = max(1, min(directions, CHUNK_BYTES // max(each, 1)))
+    n = -(-directions // width)
+    edges = [directions * i // n for i in range(n + 1)] if n else [0]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def _counted(tape: Tape) -> list[tuple[Any, int]]:
+    used, inverse = tape.distinct
+    return list(zip(used, np.bincount(inverse, minlength=len(used)).tolist(), strict=True))
+
+
+def sweep_together(
+    swept: Tape, operands: Sequence[Any], directions: Sequence[Aval], n_values: int
+) -> list[Any]:
+    """A pushforward or pullback tape at all unit directions.
+
+    swept: inputs are bound to operands, then one input per aval in `directions`; outputs from
+    n_values on are the results, which come back with the directions in front.
+    """
+    total = sum(a.size for a in directions)
+    marks = [False] * len(operands) + [True] * len(directions)
+    parts: list[list[Any]] = []
+    for start, stop in chunks(swept, total):
+        together, on = batch(swept, marks, stop - start)
+        values = embed(together, [*operands, *basis(directions, start, stop)])[n_values:]
+        parts.append(
+            [
+                v if b else layout.broadcast_to(v, shape=(stop - start, *v.shape))
+                for v, b in zip(values, on[n_values:], strict=True)
+            ]
+        )
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        outs = [swept.aval(int(v)) for v in swept.outputs[n_values:]]
+        return [np.zeros((0, *a.shape), a.dtype) for a in outs]
+    return [layout.concatenate(*column, axis=0) for column in zip(*parts, strict=True)]
+
+
+def _rows(x: Any, start: int, stop: int) -> Any:
+    """x[start:stop] as an op."""
+    if (start, stop) == (0, x.shape[0]):
+        return x
+    rest = tuple((0, 1, n) for n in x.shape[1:])
+    return layout.strided_slice(x, index=((start, 1, stop - start), *rest))
+
+
+def _by_rows(tape: Tape, operands: Sequence[Any], n_in: int) -> list[list[Any]]:
+    """Blocks [result][argument leaf] by reverse sweeps, one per result element."""
+    outs = [tape.aval(v) for v in tape.outputs.tolist()]
+    swept = reverse(tape, range(n_in), seeds=tape.outputs.tolist())
+    if sum(a.size for a in outs) == 1:  # a scalar: nothing to batch
+        seeds = [np.ones(a.shape, a.dtype) for a in outs]
+        rows = embed(swept, [*operands, *seeds])[len(outs) :]
+        rows = [layout.reshape(r, shape=(1, *r.shape)) for r in rows]
+    else:
+        rows = sweep_together(swept, operands, outs, len(outs))
+    blocks, before = [], 0
+    for a in outs:
+        blocks.append(
+            [
+                layout.reshape(
+                    _rows(r, before, before + a.size), shape=(*a.shape, *r.shape[1:])
+                )
+                for r in rows
+            ]
+        )
+        before += a.size
+    return blocks
+
+
+def _by_columns(tape: Tape, operands: Sequence[Any], n_in: int) -> list[list[Any]]:
+    """Blocks [result][argument leaf] by forward sweeps, one per argument element."""
+    ins = tape.inputs[:n_in]
+    outs = [tape.aval(v) for v in tape.outputs.tolist()]
+    swept = forward(tape, range(n_in))
+    columns = sweep_together(swept, operands, ins, len(outs))
+    blocks = []
+    for column, out in zip(columns, outs, strict=True):
+        row, before = [], 0
+        for a in ins:
+            part = _rows(column, before, before + a.size)
+            moved = layout.transpose(part, perm=(*range(1, part.ndim), 0))
+            row.append(layout.reshape(moved, shape=(*out.shape, *a.shape)))
+            before += a.size
+        blocks.append(row)
+    return blocks
+
+
+@optional_function
+def hessian(fun: Callable, argnums: Argnums = 0, *, sparse: bool = False) -> Transformed:
+    """All second derivatives, by forward over reverse sweeps.
+
+    Returns a function of the same arguments. For a scalar-valued fun of one array of shape s its
+    result has shape (*s, *s); in general it has the structure of jacobian(jacobian(fun)), which is
+    that of jax.hessian. sparse: a symmetric scipy.sparse.csr_array, for scalar-valued functions;
+    see `jacobian`. Raises as `jacobian` does.
+    """
+    if sparse:
+        from jittape.api.sparse import sparse_hessian
+
+        return sparse_hessian(fun, argnums)
+    return jacobian(jacobian(fun, argnums, mode="reverse"), argnums, mode="forward")
+
+
+@optional_function
+def hvp(fun: Callable, argnums: Argnums = 0) -> Transformed:
+    """Hessian-vector products of a scalar-valued function, without the Hessian.
+
+    Returns h(x, v, *rest, **kwargs): the directional derivative of grad(fun)(x, *rest) along v,
+    which has the structure and shapes of x, as has the result. v stands right behind the
+    differentiated argument, as scipy.optimize.minimize calls hessp(x, p, *args); where argnums is
+    a tuple, behind the last of them, and is a tuple itself. One sweep forward over reverse, at a
+    small multiple of the gradient's cost.
+    Raises TypeError where v has another structure than x, ValueError where shapes differ.
+    """
+    name = getattr(fun, "__name__", str(fun))
+    several = isinstance(argnums, (tuple, list))
+    numbers = tuple(argnums) if several else (argnums,)
+    if any(i < 0 for i in numbers):
+        raise ValueError(f"{here()}: hvp takes argument numbers counted from the front")
+    place = max(numbers) + 1
+
+    def record(*args: Any, **kwargs: Any) -> Any:
+        if len(args) <= place:
+            raise TypeError(
+                f"{here()}: hvp of {name} takes the vector as argument {place}, right behind the "
+                f"differentiated argument, but was called with {len(args)} arguments"
+            )
+        vector = args[place] if several else (args[place],)
+        args = (*args[:place], *args[place + 1 :])
+        with Inner(fun, args, kwargs, pick(argnums, args, name)) as inner:
+            value = scalar(inner.run(), name)
+            tape = inner.finish([value])
+        n_in = len(inner.leaves)
+        directions: list[Any] = []
+        structure = tree.flatten(vector, directions)
+        if structure != tree.flatten(tuple(args[i] for i in numbers), []):
+            raise TypeError(
+                f"{here()}: hvp of {name}: the vector (argument {place}) must have the structure "
+                "of the differentiated argument"
+            )
+        directions = [
+            match(t, x, "vector of hvp") for t, x in zip(directions, inner.leaves, strict=True)
+        ]
+        backward = gradient_tape(tape, n_in)
+        swept = forward(backward, range(n_in))
+        seed = value.dtype.type(1)
+        out = embed(swept, [*inner.operands, seed, *directions])
+        per_argument = inner.per_argument(out[n_in:])
+        return per_argument if several else per_argument[0]
+
+    return Transformed(fun, record, (*numbers, place))
+
+
+def gradient_tape(tape: Tape, n_in: int) -> Tape:
+    """The reverse sweep of a scalar tape (inputs: those of tape, the seed), gradients only."""
+    swept = reverse(tape, range(n_in), seeds=[int(tape.outputs[0])])
+    return dataclasses.replace(swept, outputs=swept.outputs[1:].copy())
