@@ -26,7 +26,7 @@ def test_elementwise_is_diagonal(mode, shape):
     J = jacobian(smooth, mode=mode)(x)
     n = x.size
     expected = np.diag(smooth_derivative(x).ravel()) if n else np.zeros((0, 0))
-    np.testing.assert_allclose(J, expected.reshape(*shape, *shape), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(J, expected.reshape(shape + shape), rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.parametrize("mode", MODES)

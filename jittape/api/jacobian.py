@@ -49,9 +49,7 @@ def jacobian(
     both argument and result are complex; ValueError for an unknown mode.
     """
     if mode not in ("auto", "forward", "reverse"):
-        raise ValueError(
-            f"{here()}: mode must be 'auto', 'forward' or 'reverse', not {mode!r}"
-        )
+        raise ValueError(f"{here()}: mode must be 'auto', 'forward' or 'reverse', not {mode!r}")
     name = getattr(fun, "__name__", str(fun))
     if sparse:
         from jittape.api.sparse import sparse_jacobian
@@ -181,9 +179,7 @@ def _by_rows(tape: Tape, operands: Sequence[Any], n_in: int) -> list[list[Any]]:
     for a in outs:
         blocks.append(
             [
-                layout.reshape(
-                    _rows(r, before, before + a.size), shape=(*a.shape, *r.shape[1:])
-                )
+                layout.reshape(_rows(r, before, before + a.size), shape=(*a.shape, *r.shape[1:]))
                 for r in rows
             ]
         )
