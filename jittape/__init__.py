@@ -1,5 +1,6 @@
 """jittape: derivatives of plain NumPy functions, from a flat tape and compiled sweeps."""
 
+from jittape import functions as _functions  # noqa: F401  (NumPy's functions on tracers)
 from jittape import trace as _trace  # noqa: F401  (loads the op table)
 from jittape.api.gradients import grad, jit, jvp, value_and_grad, vjp
 from jittape.api.inspect import trace

@@ -1,0 +1,8 @@
+"""NumPy's functions as compositions of ops; each module registers its own when it is loaded."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+# dispatch and the Tracer's methods are complete only when all are loaded
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

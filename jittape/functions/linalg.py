@@ -11,8 +11,16 @@ from jittape.ops import decompositions as d
 from jittape.ops import linalg as ops
 from jittape.ops.declare import Case
 from jittape.ops.guards import guard_true
-from jittape.ops.matrices import adjoint, check_matrix, general, hermitian, matrix_part, real_part, vector_part
-from jittape.ops.product import matmul, swap_last
+from jittape.ops.matrices import (
+    adjoint,
+    check_matrix,
+    general,
+    hermitian,
+    matrix_part,
+    real_part,
+    vector_part,
+)
+from jittape.ops.product import matmul
 from jittape.ops.shape import concatenate, reshape
 from jittape.trace.dispatch import implements
 from jittape.trace.guards import concrete, pin
@@ -67,7 +75,9 @@ def inv(a: Any) -> Any:
     return ops.inv(matrices("inv", a, square=True))
 
 
-@implements(np.linalg.det, cases=(Case((general(3, 3),)), Case((np.ones((2, 2)),), name="singular")))
+@implements(
+    np.linalg.det, cases=(Case((general(3, 3),)), Case((np.ones((2, 2)),), name="singular"))
+)
 def det(a: Any) -> Any:
     return ops.det(matrices("det", a, square=True))
 
@@ -306,8 +316,8 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
     a = as_operand(A)
     if a.ndim < 2:
         return (a != 0).any().astype(int)
-    limits = (None if t is None else float(t) for t in (tol, rtol))
-    return d.matrix_rank(matrices("matrix_rank", a), **dict(zip(("tol", "rtol"), limits)))
+    tol, rtol = (None if t is None else float(t) for t in (tol, rtol))
+    return d.matrix_rank(matrices("matrix_rank", a), tol=tol, rtol=rtol)
 
 
 @implements(
@@ -334,9 +344,11 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     s = svd(a, compute_uv=False)
     if known == n and m > n:
         rest = right - matmul(a, x)
-        residuals = (np.real(rest * np.conjugate(rest)) if a.dtype.kind == "c" else rest**2).sum(0)
+        residuals = (
+            np.real(rest * np.conjugate(rest)) if a.dtype.kind == "c" else np.square(rest)
+        ).sum(0)
     else:
         residuals = np.zeros(0, s.dtype)
     if b.ndim == 1:
         x = reshape(x, shape=(n,))
-    return x, residuals, known, s
+    return x, residuals, np.int32(known), s

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jittape.ops.declare import Case, Kind, Op, declare
+from jittape.ops.declare import Case, Kind, Op
 from jittape.ops.elementwise import cast, where
 from jittape.ops.linalg import solve, solve_triangular
 from jittape.ops.matrices import (
@@ -27,6 +27,7 @@ from jittape.ops.matrices import (
     hermitian_from_lower,
     lower,
     matrix_part,
+    on_stacks,
     pack,
     packed,
     real_part,
@@ -62,7 +63,9 @@ def _eigh_vjp(g: Any, out: Any, a: Any) -> tuple:
     gw, gv = unpack_eig(g, a.shape[-1])
     eye = np.eye(a.shape[-1], dtype=bool)
     inner = _gaps(w) * matmul(swap_last(v), gv)
-    inner = where(eye, column(gw if a.dtype.kind != "c" else cast(real_part(gw), dtype=a.dtype)), inner)
+    inner = where(
+        eye, column(gw if a.dtype.kind != "c" else cast(real_part(gw), dtype=a.dtype)), inner
+    )
     return (from_lower(matmul(matmul(conj(v), inner), swap_last(v))),)
 
 
@@ -77,7 +80,7 @@ _DEGENERATE = (
     "equal eigenvalues: their vectors are held fixed against each other, so that functions of "
     "the whole eigenspace have their derivative, and no others"
 )
-eigh = declare(
+eigh = on_stacks(
     Op(
         name="eigh",
         kind=Kind.HOST,
@@ -114,7 +117,7 @@ def _eig_jvp(tangents: tuple, out: Any, a: Any) -> Any:
     return pack(diagonal_of(p), flat(moved - v * row(along)))
 
 
-eig = declare(
+eig = on_stacks(
     Op(
         name="eig",
         kind=Kind.HOST,
@@ -173,7 +176,7 @@ def _svd_jvp(tangents: tuple, out: Any, a: Any) -> Any:
     return pack(flat(tu), ts, flat(adjoint(tvs)))
 
 
-svd = declare(
+svd = on_stacks(
     Op(
         name="svd",
         kind=Kind.HOST,
@@ -220,7 +223,7 @@ def _qr_jvp(tangents: tuple, out: Any, a: Any) -> Any:
     return pack(flat(tq), flat(matmul(p - rotation, r)))
 
 
-qr = declare(
+qr = on_stacks(
     Op(
         name="qr",
         kind=Kind.HOST,
@@ -253,7 +256,7 @@ def _pinv_infer(a: Aval, rcond: float | None) -> Aval:
     return aval((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
 
 
-pinv = declare(
+pinv = on_stacks(
     Op(
         name="pinv",
         kind=Kind.HOST,
@@ -272,7 +275,7 @@ pinv = declare(
 )
 
 
-matrix_rank = declare(
+matrix_rank = on_stacks(
     Op(
         name="matrix_rank",
         kind=Kind.HOST,
@@ -300,7 +303,7 @@ def _nullspace_infer(a: Aval, of: str) -> Aval:
     return aval((*a.shape[:-2], *tail), a.dtype)
 
 
-complement = declare(
+complement = on_stacks(
     Op(
         name="complement",
         kind=Kind.HOST,

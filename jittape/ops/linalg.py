@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jittape.ops.declare import Case, Kind, Op, declare
+from jittape.ops.declare import Case, Kind, Op
 from jittape.ops.matrices import (
     LOWER_ONLY,
     adjoint,
@@ -30,6 +30,7 @@ from jittape.ops.matrices import (
     hermitian_from_lower,
     lower,
     masked,
+    on_stacks,
     packed,
     scalar_of,
     square,
@@ -64,7 +65,7 @@ def _solve_jvp(tangents: tuple, out: Any, a: Any, b: Any) -> Any:
     return solve(a, -moved if tb is None else tb - moved)
 
 
-solve = declare(
+solve = on_stacks(
     Op(
         name="solve",
         kind=Kind.HOST,
@@ -90,7 +91,7 @@ def _inv_vjp(g: Any, out: Any, a: Any) -> tuple:
     return (-matmul(matmul(t, g), t),)
 
 
-inv = declare(
+inv = on_stacks(
     Op(
         name="inv",
         kind=Kind.HOST,
@@ -117,7 +118,7 @@ def _det_infer(a: Aval) -> Aval:
     return aval(a.shape[:-2], a.dtype)
 
 
-det = declare(
+det = on_stacks(
     Op(
         name="det",
         kind=Kind.HOST,
@@ -148,7 +149,7 @@ def _cofactor_vjp(g: Any, out: Any, a: Any) -> tuple:
     return (inner * t - matmul(matmul(out, swap_last(g)), t),)
 
 
-cofactor = declare(
+cofactor = on_stacks(
     Op(
         name="cofactor",
         kind=Kind.HOST,
@@ -179,7 +180,7 @@ def _slogdet_vjp(g: Any, out: Any, a: Any) -> tuple:
     return (scalar_of(weight) * swap_last(inv(a)),)
 
 
-slogdet = declare(
+slogdet = on_stacks(
     Op(
         name="slogdet",
         kind=Kind.HOST,
@@ -242,7 +243,7 @@ def _triangular_jvp(tangents: tuple, out: Any, a: Any, b: Any, lower: bool, unit
     return solve_triangular(a, -moved if tb is None else tb - moved, lower=lower, unit=unit)
 
 
-solve_triangular = declare(
+solve_triangular = on_stacks(
     Op(
         name="solve_triangular",
         kind=Kind.HOST,
@@ -284,7 +285,7 @@ def _cholesky_jvp(tangents: tuple, out: Any, a: Any) -> Any:
     return matmul(out, _halved(y))
 
 
-cholesky = declare(
+cholesky = on_stacks(
     Op(
         name="cholesky",
         kind=Kind.HOST,
@@ -324,7 +325,7 @@ def _frechet(a: Any, t: Any) -> Any:
     return strided_slice(whole, index=index)
 
 
-expm = declare(
+expm = on_stacks(
     Op(
         name="expm",
         kind=Kind.HOST,

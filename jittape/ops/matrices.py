@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.ops.declare import Op, declare
 from jittape.ops.elementwise import cast, where
 from jittape.ops.product import swap_last
 from jittape.ops.reduce import sum
@@ -27,6 +28,21 @@ def general(*shape: int) -> np.ndarray:
 def hermitian(*shape: int) -> np.ndarray:
     a = general(*shape)
     return a + np.swapaxes(a, -1, -2)
+
+
+def on_stacks(op: Op) -> Op:
+    """Declare an op on stacks of matrices: a batch is one more axis of the stack."""
+
+    def batch(args: list[Any], which: tuple[bool, ...], size: int, **params: Any) -> Any:
+        rank = max([x.ndim - b for x, b in zip(args, which, strict=True)])
+        for i, (x, b) in enumerate(zip(args, which, strict=True)):
+            if b and x.ndim <= rank:
+                ones = (1,) * (rank + 1 - x.ndim)
+                args[i] = reshape(x, shape=(size, *ones, *x.shape[1:]))
+        return op(*args, **params)
+
+    op.batch = batch
+    return declare(op)
 
 
 def conj(x: Any) -> Any:
