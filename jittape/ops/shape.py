@@ -210,3 +210,31 @@ concatenate = declare(
         doc="operands of equal dtype one after another along an axis",
     )
 )
+
+
+def _stack_infer(*avals: Aval) -> Aval:
+    if any(a is not avals[0] for a in avals):
+        raise ValueError("all input arrays must have the same shape")
+    return aval((len(avals), *avals[0].shape), avals[0].dtype)
+
+
+def _stack_vjp(g: Any, out: Any, *args: Any) -> tuple:
+    from jittape.ops.index import take
+
+    return tuple([take(g, np.int64(k)) for k in range(len(args))])
+
+
+stack: Op = declare(
+    Op(
+        name="stack",
+        kind=Kind.PLACE,
+        infer=_stack_infer,
+        evaluate=lambda *args: np.stack(args),
+        vjp=_stack_vjp,
+        jvp=lambda tangents, out, *args: stack(
+            *[zeros_for(t, x) for t, x in zip(tangents, args, strict=True)]
+        ),
+        cases=(Case(((), (), ())), Case(((2, 3), (2, 3)))),
+        doc="operands of equal shape and dtype along a new first axis",
+    )
+)

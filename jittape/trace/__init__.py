@@ -1,6 +1,6 @@
 """Tracing: from a plain NumPy function to a Tape."""
 
-from jittape.ops import elementwise, product, reduce, shape  # noqa: F401
+from jittape.ops import elementwise, index, product, reduce, shape, sort  # noqa: F401
 from jittape.trace import dispatch, guards, operators
 
 dispatch.index_table()

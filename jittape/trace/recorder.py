@@ -69,6 +69,7 @@ class Trace:
         self.consts: list[Const] = []
         self.const_ids: dict[int, int] = {}
         self.literals: dict[Any, int] = {}
+        self.flats: dict[tuple[int, int], Any] = {}  # arrays read by index, flattened
         self.held: list[Any] = []  # keeps objects alive whose id() is a key above
 
     def __enter__(self) -> Trace:

@@ -1,0 +1,429 @@
+"""Indexing: a key is split into a basic part (a strided slice) and an advanced part (rows taken).
+
+The same plan serves reading (`getitem`) and functional writing (`index_update`, `index_add`).
+Integer arrays and masks in a key may be traced or captured: either way they are values of the
+tape, so that a replay reads the indices of that replay. The number of true elements of a mask is
+guarded, because shapes depend on it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from jittape.functions.creation import as_array, constant
+from jittape.functions.shape import broadcast_to, permuted, to_shape
+from jittape.ops import elementwise as e
+from jittape.ops import index as ops
+from jittape.ops import shape as layout
+from jittape.ops.guards import guard_true
+from jittape.trace.guards import pin
+from jittape.trace.recorder import here, open_traces
+from jittape.trace.tracer import Tracer, cast, signature, tracer_method, value_of
+from jittape.types import aval
+
+_I8 = np.dtype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """An advanced index on one axis of the sliced array.
+
+    idx: int64, tracer or array. exact: known to lie in 0..n-1. unique: no index occurs twice.
+    """
+
+    axis: int
+    idx: Any
+    exact: bool
+    unique: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a key does to an array of a given shape.
+
+    slices: (start, step, count) per axis of the array. shape: what the slice is reshaped to.
+    rows: advanced indices on axes of that shape. front: whether their common axes come first in
+    the result; else they take the place of the first of them.
+    """
+
+    slices: tuple[tuple[int, int, int], ...]
+    shape: tuple[int, ...]
+    rows: tuple[Rows, ...]
+    front: bool
+
+
+def is_basic(key: Any) -> bool:
+    """Whether this key selects a view: ints, slices, Ellipsis and None only."""
+    for k in key if type(key) is tuple else (key,):
+        if type(k) is int or k is None or k is Ellipsis or isinstance(k, (slice, np.integer)):
+            continue
+        if isinstance(k, (bool, np.bool_)) or not _is_int(k):
+            return False
+    return True
+
+
+def _is_int(k: Any) -> bool:
+    """An integer that is known now. (A traced one is read on the tape, unlike __index__.)"""
+    if isinstance(k, Tracer):
+        return False
+    if isinstance(k, np.ndarray):
+        return k.ndim == 0 and k.dtype.kind in "iu"
+    return hasattr(k, "__index__")
+
+
+def plan(shape: tuple[int, ...], key: Any) -> Plan:
+    """The plan of a key; raises IndexError as NumPy does."""
+    entries = _entries(shape, key)
+    advanced = any(kind == "rows" for kind, _, _ in entries)
+    slices: list[tuple[int, int, int]] = []
+    result: list[int] = []
+    rows: list[Rows] = []
+    places: list[int] = []
+    axis = 0
+    for position, (kind, k, consumed) in enumerate(entries):
+        if kind == "new":
+            result.append(1)
+        elif kind == "int":
+            n = shape[axis]
+            i = _in_range(k.__index__() if not isinstance(k, np.ndarray) else int(k), n, axis)
+            if advanced:
+                # an integer beside arrays broadcasts with them
+                rows.append(Rows(len(result), np.int64(0), True, True))
+                places.append(position)
+                result.append(1)
+            slices.append((i, 1, 1))
+        elif kind == "slice":
+            start, stop, step = k.indices(shape[axis])
+            count = len(range(start, stop, step))
+            slices.append((start if count else 0, step, count))
+            result.append(count)
+        elif kind == "rows":
+            dims = shape[axis : axis + consumed]
+            slices += [(0, 1, n) for n in dims]
+            rows.append(_rows(k, len(result), dims, axis))
+            places.append(position)
+            result.append(prod(dims))
+        axis += consumed
+    front = any(b - a > 1 for a, b in zip(places[:-1], places[1:], strict=True))
+    return Plan(tuple(slices), tuple(result), tuple(rows), front)
+
+
+def _entries(shape: tuple[int, ...], key: Any) -> list[tuple[str, Any, int]]:
+    """(kind, entry, axes consumed) for each part of the key, with the Ellipsis spelled out."""
+    keys = key if isinstance(key, tuple) else (key,)
+    found: list[tuple[str, Any, int]] = []
+    ellipsis = None
+    for k in keys:
+        if k is None:
+            found.append(("new", k, 0))
+        elif k is Ellipsis:
+            if ellipsis is not None:
+                raise IndexError("an index can only have a single ellipsis ('...')")
+            ellipsis = len(found)
+            found.append(("ellipsis", k, 0))
+        elif isinstance(k, slice):
+            found.append(("slice", k, 1))
+        elif _is_int(k) and not isinstance(k, (bool, np.bool_)):
+            found.append(("int", k, 1))
+        else:
+            a = _index_array(k)
+            found.append(("rows", a, a.ndim if a.dtype.kind == "b" else 1))
+    missing = len(shape) - sum(n for _, _, n in found)
+    if missing < 0:
+        raise IndexError(
+            f"{here()}: too many indices for array: array is {len(shape)}-dimensional, but "
+            f"{len(shape) - missing} were indexed"
+        )
+    every: list[tuple[str, Any, int]] = [("slice", slice(None), 1)] * missing
+    if ellipsis is None:
+        return found + every
+    # an empty Ellipsis still separates the arrays on its two sides
+    return found[:ellipsis] + (every or [("ellipsis", None, 0)]) + found[ellipsis + 1 :]
+
+
+def _index_array(k: Any) -> Any:
+    if isinstance(k, (list, tuple)) and not len(k):
+        return np.zeros(0, np.int64)
+    a = as_array(k)
+    if a.dtype.kind not in "iub":
+        raise IndexError(
+            f"{here()}: arrays used as indices must be of integer (or boolean) type, not {a.dtype}"
+        )
+    # an index array of the user's is read anew at each sweep
+    if isinstance(k, np.ndarray) and k.ndim and open_traces():
+        return constant(k, live=True)
+    return a
+
+
+def _in_range(i: int, n: int, axis: int) -> int:
+    if not -n <= i < n:
+        raise IndexError(f"{here()}: index {i} is out of bounds for axis {axis} with size {n}")
+    return i + n if i < 0 else i
+
+
+def _rows(a: Any, axis: int, dims: tuple[int, ...], source: int) -> Rows:
+    if a.dtype.kind != "b":
+        return Rows(axis, *non_negative(a, dims[0], source), unique=a.ndim == 0)
+    for i, (n, m) in enumerate(zip(a.shape, dims, strict=True)):
+        if n != m:
+            raise IndexError(
+                f"{here()}: boolean index did not match indexed array along axis {source + i}; "
+                f"size of axis is {m} but size of corresponding boolean axis is {n}"
+            )
+    return Rows(axis, positions(a), True, True)
+
+
+def non_negative(a: Any, n: int, axis: int) -> tuple[Any, bool]:
+    """Integer indices of an axis of length n as int64 in 0..n-1, and whether that is certain.
+
+    Raises IndexError where one is out of range. Of a traced index only the present value is known.
+    """
+    a = cast(a, _I8)
+    value = value_of(a)
+    if value is None:
+        return a, False  # inside a rule: indices are what a recording has checked
+    value = np.asarray(value)
+    bad = (value < -n) | (value >= n)
+    if bad.any():
+        worst = value[bad].flat[0]
+        raise IndexError(f"{here()}: index {worst} is out of bounds for axis {axis} with size {n}")
+    if isinstance(a, Tracer):
+        return e.where(e.less(a, 0), e.add(a, n), a), False
+    return np.where(value < 0, value + n, value)[()], True
+
+
+def positions(mask: Any) -> Any:
+    """Flat positions of the true elements; their number is guarded where the mask is traced."""
+    if not isinstance(mask, Tracer):
+        return np.flatnonzero(mask)
+    flat = to_shape(mask, (mask.size,))
+    from jittape.ops.reduce import sum
+
+    count = int(pin(sum(cast(flat, _I8), axes=(0,))))
+    return ops.nonzero(flat, count=count)
+
+
+# -- what a plan does ----------------------------------------------------------------------------
+
+
+def _identity(plan: Plan, shape: tuple[int, ...]) -> bool:
+    return all(s == (0, 1, n) for s, n in zip(plan.slices, shape, strict=True))
+
+
+def _basic(x: Any, p: Plan) -> Any:
+    if not _identity(p, x.shape):
+        x = layout.strided_slice(x, index=p.slices)
+    return to_shape(x, p.shape)
+
+
+def _together(p: Plan) -> tuple[Any, tuple[int, ...], bool]:
+    """One index over all advanced axes together, their lengths, and whether it is unique."""
+    lengths = tuple(p.shape[r.axis] for r in p.rows)
+    if len(p.rows) == 1:
+        return p.rows[0].idx, lengths, p.rows[0].unique
+    try:
+        np.broadcast_shapes(*[r.idx.shape for r in p.rows])
+    except ValueError:
+        shapes = " ".join(str(r.idx.shape) for r in p.rows)
+        raise IndexError(
+            f"{here()}: shape mismatch: indexing arrays could not be broadcast together with "
+            f"shapes {shapes}"
+        ) from None
+    total: Any = None
+    for k, (r, n) in enumerate(zip(p.rows, lengths, strict=True)):
+        if isinstance(r.idx, Tracer) and not r.exact:
+            # one axis' index out of range may still lie inside of the whole
+            inside = e.logical_and(e.greater_equal(r.idx, 0), e.less(r.idx, n))
+            flat = to_shape(inside, (inside.size,))
+            from jittape.ops.reduce import all as all_of
+
+            guard_true(all_of(flat, axes=(0,)), expected=True)
+        stride = prod(lengths[k + 1 :])
+        term = r.idx if stride == 1 else e.multiply(r.idx, np.int64(stride))
+        total = term if total is None else e.add(total, term)
+    return total, lengths, all(r.unique for r in p.rows) and sum(r.idx.ndim for r in p.rows) < 2
+
+
+def _rows_first(y: Any, p: Plan) -> Any:
+    """The sliced array with its advanced axes merged into one in front."""
+    axes = [r.axis for r in p.rows]
+    rest = [i for i in range(y.ndim) if i not in axes]
+    y = permuted(y, (*axes, *rest))
+    lead = prod(p.shape[i] for i in axes)
+    return to_shape(y, (lead, *[p.shape[i] for i in rest]))
+
+
+def _rows_back(y: Any, p: Plan) -> Any:
+    """The inverse of `_rows_first`."""
+    axes = [r.axis for r in p.rows]
+    order = [*axes, *[i for i in range(len(p.shape)) if i not in axes]]
+    y = to_shape(y, tuple(p.shape[i] for i in order))
+    return permuted(y, tuple(int(i) for i in np.argsort(order)))
+
+
+def _place(p: Plan) -> int:
+    """How many plain axes of the result come before those of the advanced index."""
+    return 0 if p.front else p.rows[0].axis
+
+
+def getitem(x: Any, key: Any) -> Any:
+    """x[key] for a tracer or a traced key: NumPy's rules and errors. The result is no view."""
+    p = plan(x.shape, key)
+    y = _basic(x, p)
+    if not p.rows:
+        return y
+    idx, _, _ = _together(p)
+    y = ops.take(_rows_first(y, p), idx)
+    k, before = idx.ndim, _place(p)
+    return permuted(y, (*range(k, k + before), *range(k), *range(k + before, y.ndim)))
+
+
+def element(x: Tracer, i: int, depth: int = 1) -> Tracer:
+    """x[i] for an int: what each step of a traced Python loop pays, hence the plain code.
+
+    The position is an operand (a literal), so that all elements share one signature.
+    depth: how many frames up the user's own code is.
+    """
+    number_of_x = x._id
+    trace = x._trace
+    a = x._aval
+    sig = ops.take.memo.get(a)
+    if sig is None or not trace.fast:
+        return _element(x, i)
+    n = a.shape[0]
+    j = i if i >= 0 else i + n
+    if not 0 <= j < n:
+        return _element(x, i)
+    number = trace.literals.get((j, "index"))
+    if number is None:
+        number = trace.literals[j, "index"] = trace.literal(j, _I8)
+    frame = sys._getframe(depth)
+    c = trace.code_ids.get(id(frame.f_code), -1)
+    if c < 0:
+        return _element(x, i)
+    value = x._value[j]
+    index = len(trace.sigs)
+    args = trace.args
+    args.append(number_of_x)
+    args.append(number)
+    trace.sigs.append(sig.id)
+    trace.where_code.append(c)
+    trace.where_lasti.append(frame.f_lasti)
+    return Tracer(trace, index, sig.out, value)
+
+
+def _element(x: Any, i: int) -> Any:
+    if not x.shape:
+        raise IndexError(f"{here()}: too many indices for array: array is 0-dimensional")
+    if x._aval not in ops.take.memo:
+        ops.take.memo[x._aval] = signature(ops.take, (), (x._aval, aval((), np.int64)))
+    return ops.take(x, np.int64(_in_range(i, x.shape[0], 0)))
+
+
+def _flat(x: Tracer, lead: int) -> Tracer:
+    """x with its first axes merged; kept, because a loop reads many elements of one array."""
+    flats = x._trace.flats
+    found = flats.get((x._id, lead))
+    if found is None:
+        shape = x.shape
+        found = layout.reshape(x, shape=(prod(shape[:lead]), *shape[lead:]))
+        flats[x._id, lead] = found
+    return found
+
+
+@tracer_method("__getitem__")
+def _getitem(self: Tracer, key: Any) -> Any:
+    kind = type(key)
+    if kind is int:
+        return element(self, key, 2)
+    if kind is tuple and key and type(key[0]) is int:
+        shape = self._aval.shape
+        ints = 0
+        at = 0
+        if len(key) <= len(shape):
+            for i, n in zip(key, shape, strict=False):
+                if type(i) is not int:
+                    break
+                at = at * n + _in_range(i, n, ints)
+                ints += 1
+            if all(map(_is_everything, key[ints:])) and key[ints:].count(Ellipsis) < 2:
+                return element(self if ints == 1 else _flat(self, ints), at, 2)
+    elif isinstance(key, np.integer):
+        return element(self, int(key), 2)
+    return getitem(self, key)
+
+
+def _is_everything(k: Any) -> bool:
+    return k is Ellipsis or (type(k) is slice and k.start is k.stop is k.step is None)
+
+
+def index_update(x: Any, key: Any, value: Any) -> Any:
+    """A copy of x with x[key] = value; the last write wins where an index occurs twice."""
+
+    def write(y: Any, idx: Any, v: Any, unique: bool) -> Any:
+        return ops.put(y, idx, v, unique=unique)
+
+    def whole(old: Any, v: Any, p: Plan) -> Any:
+        if _identity(p, old.shape):
+            return v
+        return layout.update(old, v, index=p.slices)
+
+    return _written(x, key, value, whole, write)
+
+
+def index_add(x: Any, key: Any, value: Any) -> Any:
+    """A copy of x with np.add.at(x, key, value): repeated indices add up."""
+
+    def write(y: Any, idx: Any, v: Any, unique: bool) -> Any:
+        return ops.scatter_add_to(y, idx, v)
+
+    def whole(old: Any, v: Any, p: Plan) -> Any:
+        return ops.add_at(old, v, index=p.slices)
+
+    return _written(x, key, value, whole, write)
+
+
+def _written(x: Any, key: Any, value: Any, whole: Callable, write: Callable) -> Any:
+    x = as_array(x)
+    value = cast(as_array(value), x.dtype)
+    if type(key) is int and x.ndim:
+        # one signature for all elements, as in `_getitem`
+        i = np.int64(_in_range(key, x.shape[0], 0))
+        return write(x, i, _fitted(value, x.shape[1:]), True)
+    p = plan(x.shape, key)
+    counts = tuple(count for _, _, count in p.slices)
+    if not p.rows:
+        return whole(x, to_shape(_fitted(value, p.shape), counts), p)
+    y = _basic(x, p)
+    idx, _, unique = _together(p)
+    before, k = _place(p), idx.ndim
+    rest = [n for i, n in enumerate(p.shape) if i not in {r.axis for r in p.rows}]
+    value = _fitted(value, (*rest[:before], *idx.shape, *rest[before:]))
+    value = permuted(
+        value, (*range(before, before + k), *range(before), *range(before + k, value.ndim))
+    )
+    y = _rows_back(write(_rows_first(y, p), idx, value, unique), p)
+    return (
+        to_shape(y, x.shape)
+        if _identity(p, x.shape)
+        else layout.update(x, to_shape(y, counts), index=p.slices)
+    )
+
+
+def _fitted(value: Any, shape: tuple[int, ...]) -> Any:
+    """A value to be written, broadcast to the shape of its place."""
+    extra = value.ndim - len(shape)
+    if extra > 0 and all(n == 1 for n in value.shape[:extra]):
+        value = to_shape(value, value.shape[extra:])
+    try:
+        return broadcast_to(value, shape)
+    except ValueError:
+        raise ValueError(
+            f"{here()}: could not broadcast input array from shape {value.shape} into shape {shape}"
+        ) from None
