@@ -1,0 +1,1 @@
+"""Side-by-side benches: every problem, every library, every derivative checked first."""
