@@ -13,9 +13,7 @@ SIZES = {str(2500 * 2**k): k for k in range(10)}
 
 def make(k):
     np.random.seed(31337)
-    for i in range(k + 1):
-        x = np.random.rand(2500 * 2**i)
-    return (x,)
+    return (np.random.rand(2500 * 2**k),)
 
 
 def primal(x):
@@ -90,7 +88,7 @@ def by_numpy(x):
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def loops(x):
     top = x[0]
-    for i in range(x.size):
+    for i in numba.prange(x.size):
         top = max(top, x[i])
     g = np.empty_like(x)
     total = 0.0
