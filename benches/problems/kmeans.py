@@ -2,7 +2,6 @@
 
 import itertools
 
-import numba
 import numpy as np
 
 from .. import peers
@@ -132,30 +131,10 @@ def by_numpy(centres, points):
     return run
 
 
-@numba.njit(cache=True, parallel=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def loops(centres, points, chunks):
-    k, d = centres.shape
-    sums, counts = np.zeros((chunks, k, d)), np.zeros((chunks, k))
-    n = len(points)
-    for chunk in numba.prange(chunks):
-        for i in range(chunk * n // chunks, (chunk + 1) * n // chunks):
-            best, nearest = np.inf, 0
-            for j in range(k):
-                r2 = 0.0
-                for m in range(d):
-                    e = points[i, m] - centres[j, m]
-                    r2 += e * e
-                if r2 < best:
-                    best, nearest = r2, j
-            counts[chunk, nearest] += 1.0
-            for m in range(d):
-                sums[chunk, nearest, m] += points[i, m]
-    step = centres.copy()
-    for j in range(k):
-        count = counts[:, j].sum()
-        for m in range(d):
-            step[j, m] -= sums[:, j, m].sum() / count
-    return step
+def by_numba(centres, points):
+    from .compiled.kmeans import loops
+
+    return lambda: loops(centres, points, 8)
 
 
 PROBLEM = Problem(
@@ -173,7 +152,7 @@ PROBLEM = Problem(
         "autograd": with_autograd,
         "casadi": with_casadi,
         "hand numpy": by_numpy,
-        "hand numba": lambda centres, points: lambda: loops(centres, points, 8),
+        "hand numba": by_numba,
     },
     reference=reference,
     measure=lambda size: float(size[0] * size[1] * size[2]),
