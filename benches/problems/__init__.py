@@ -15,12 +15,10 @@ PLACES = {
     "kmeans": ("kmeans", "PROBLEM"),
     "det": ("det", "PROBLEM"),
     "lse": ("lse", "PROBLEM"),
-    
     "hvp": ("net", "HVP"),
     "rosenbrock": ("rosenbrock", "PROBLEM"),
     "dense": ("dense", "PROBLEM"),
     "lanes": ("lanes", "PROBLEM"),
-    
     "gp": ("gp", "PROBLEM"),
 }
 
