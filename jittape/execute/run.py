@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from jittape.execute import address
+from jittape.execute import address, choose, threads
+from jittape.execute.threads import threshold
 from jittape.ops.declare import Kind
 from jittape.passes import lower, views
 from jittape.passes.memory import FIRST_SLOT
@@ -34,13 +35,13 @@ class Workspace:
         program = linked.program
         places = program.places
         arena = (places.arena + 127) & ~63
-        scratch = (places.scratch + 1024) & ~63
+        scratch = linked.stride
         partial = (places.partial + 127) & ~63
-        self.memory = np.zeros(arena + scratch * linked.workers + partial + 64, np.uint8)
+        self.memory = np.zeros(arena + scratch * linked.workers + partial + 128, np.uint8)
         start = address.data_address(self.memory)
         shift = -start % 64
         self.arena = self.memory[shift:]
-        self.base = np.zeros(FIRST_SLOT + linked.n_slots + 1, np.int64)
+        self.base = np.zeros(FIRST_SLOT + linked.n_slots + 1, np.int64)  # last word: a counter
         self.base[0] = start + shift
         self.base[1] = start + shift + arena
         self.base[2] = start + shift + arena + scratch * linked.workers
@@ -49,8 +50,8 @@ class Workspace:
             self.base[FIRST_SLOT + len(program.inputs) + k] = address.data_address(c)
 
 
-def _kernel_addresses(kernels: set) -> dict:
-    """Addresses of own kernels by name, and of ufunc loops."""
+def _kernel_addresses(kernels: set, vectors: list) -> dict:
+    """Addresses of own kernels by name, and of ufunc loops. vectors: keeps what they point at."""
     from jittape.execute import kernels as own
 
     names = {"move": own.moving, "folding": own.folding, "amul": own.amul, "cast": own.cast,
@@ -59,8 +60,15 @@ def _kernel_addresses(kernels: set) -> dict:
     for k in kernels:
         if isinstance(k[0], str):
             found[k] = (names[k[0]].address, 0)
-        else:
+            continue
+        vector = None if choose.exact else choose.vector_function(k[0], k[0].types[k[1]])
+        if vector is None:
             found[k] = address.loop(*k)
+        else:
+            from jittape.execute.vector import address as vector_loop
+
+            vectors.append(np.array(vector[:1]))
+            found[k] = (vector_loop(vector[1]), address.data_address(vectors[-1]))
     return found
 
 
@@ -73,7 +81,9 @@ class Linked:
         self.program = program
         self.lock = threading.Lock()
         self.pool: list[Workspace] = []
-        self.workers = 1
+        wide = program.places.chunks > 1
+        self.workers = threads.limit() if wide else 1
+        self.stride = (program.places.scratch + 1024) & ~63
         tape = program.tape
         n_in = len(tape.inputs)
         self.consts = [np.require(c.value, c.aval.dtype, "CA") for c in tape.consts]
@@ -100,7 +110,8 @@ class Linked:
         words += types
         self.words = np.array(words, np.int64)
         self.T = address.data_address(self.words)
-        found = _kernel_addresses({k for _, k, _ in program.relocations})
+        self.vectors: list = []
+        found = _kernel_addresses({k for _, k, _ in program.relocations}, self.vectors)
         for word, kernel, data in program.relocations:
             fn, extra = found[kernel]
             self.words[word] = fn
@@ -134,7 +145,7 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
         for slot, value in linked.refresh:
             _refresh(linked, ws, slot, value)
         status = linked.enter(
-            linked.T, ws.base_address, linked.code_address, id(inputs), id(outs), 0
+            linked.T, ws.base_address, linked.code_address, id(inputs), id(outs), threshold()
         )
         if status:
             failure = _resume(linked, ws, status, inputs, outs)
@@ -168,7 +179,7 @@ def _resume(linked: Linked, ws: Workspace, status: int, inputs: tuple, outs: tup
     if status & 7 == 5:
         inputs = _normalise(linked, inputs)
         status = linked.enter(
-            linked.T, ws.base_address, linked.code_address, id(inputs), id(outs), 0
+            linked.T, ws.base_address, linked.code_address, id(inputs), id(outs), threshold()
         )
         if status == 5:
             raise RuntimeError("an input could not be brought to the layout the program expects")
@@ -180,12 +191,15 @@ def _resume(linked: Linked, ws: Workspace, status: int, inputs: tuple, outs: tup
         i = int(program.words[linked.steps + 4 * at + 3])
         if what == 3:
             raise IndexFailure(int(program.origin[i]))
-        if what == 1:
+        if what == 4:
+            threads.run_group(linked, ws, int(program.words[linked.steps + 4 * at + 1]))
+            at += 1
+        elif what == 1:
             failure = _host(linked, ws, i, inputs, outs)
             if failure is not None:
                 return failure
             at += 1
-        status = linked.sweep(linked.T, ws.base_address, linked.code_address, at, 0)
+        status = linked.sweep(linked.T, ws.base_address, linked.code_address, at, threshold())
     return None
 
 

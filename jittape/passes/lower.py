@@ -80,6 +80,7 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
         if space > 0:
             group = Lowering(s, places, s.order[lo:hi].tolist()).g
             places.scratch = max(places.scratch, 8 * group_args(group) + group.scratch)
+            places.chunks = max(places.chunks, group.chunks)
             places.partial = max(places.partial, group.partial * group.chunks)
             steps += [GROUP, group_words(w, group), 0, i]
             continue

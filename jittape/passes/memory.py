@@ -34,6 +34,7 @@ class Places:
     peak: int = 0
     scratch: int = 0  # bytes per worker
     partial: int = 0
+    chunks: int = 1  # of the group that has most
 
 
 def plan(s: Schedule) -> Places:

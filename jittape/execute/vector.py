@@ -1,0 +1,105 @@
+"""glibc's vector math (libmvec) behind NumPy's loop signature. Imports Numba.
+
+Which functions go here is decided in execute/choose.py.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from llvmlite import ir
+from numba import cfunc, njit, types
+from numba.extending import intrinsic
+
+from jittape.execute.primitives import load8, local, store8
+
+SIGNATURE = types.void(types.int64, types.int64, types.int64, types.int64)
+
+
+def _caller(lane, lanes, arity):
+    vector = ir.VectorType(lane, lanes)
+
+    @intrinsic
+    def call(typingctx, fn, a, b, out):
+        def codegen(context, builder, signature, args):
+            pointer = vector.as_pointer()
+            kind = ir.FunctionType(vector, [vector] * arity)
+            f = builder.inttoptr(args[0], kind.as_pointer())
+            xs = [
+                builder.load(builder.inttoptr(p, pointer), align=1) for p in args[1 : 1 + arity]
+            ]
+            builder.store(builder.call(f, xs), builder.inttoptr(args[3], pointer), align=1)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 4), codegen
+
+    return call
+
+
+call8 = _caller(ir.DoubleType(), 8, 1)
+call4 = _caller(ir.DoubleType(), 4, 1)
+
+
+@njit
+def rest(args, dims, steps, i):
+    """Addresses and strides from element i on."""
+    sx, sy = load8(steps), load8(steps + 8)
+    return load8(args) + i * sx, load8(args + 8) + i * sy, sx, sy
+
+
+def loop8(args, dims, steps, data):
+    """AVX-512. Strided and left-over elements go through a line on the stack."""
+    fn = load8(data)
+    n = load8(dims)
+    i = 0
+    if load8(steps) == 8 and load8(steps + 8) == 8:
+        x, y = load8(args), load8(args + 8)
+        while i + 8 <= n:
+            call8(fn, x + 8 * i, 0, y + 8 * i)
+            i += 8
+    x, y, sx, sy = rest(args, dims, steps, i)
+    line = local(8)
+    while i < n:
+        m = min(8, n - i)
+        for k in range(8):
+            store8(line + 8 * k, load8(x + k * sx) if k < m else 0)
+        call8(fn, line, 0, line)
+        for k in range(m):
+            store8(y + k * sy, load8(line + 8 * k))
+        x += m * sx
+        y += m * sy
+        i += m
+
+
+def loop4(args, dims, steps, data):
+    """AVX2, as loop8."""
+    fn = load8(data)
+    n = load8(dims)
+    i = 0
+    if load8(steps) == 8 and load8(steps + 8) == 8:
+        x, y = load8(args), load8(args + 8)
+        while i + 4 <= n:
+            call4(fn, x + 8 * i, 0, y + 8 * i)
+            i += 4
+    x, y, sx, sy = rest(args, dims, steps, i)
+    line = local(4)
+    while i < n:
+        m = min(4, n - i)
+        for k in range(4):
+            store8(line + 8 * k, load8(x + k * sx) if k < m else 0)
+        call4(fn, line, 0, line)
+        for k in range(m):
+            store8(y + k * sy, load8(line + 8 * k))
+        x += m * sx
+        y += m * sy
+        i += m
+
+
+@functools.cache
+def _compiled(width: int) -> Any:
+    return cfunc(SIGNATURE, cache=True)(loop8 if width == 8 else loop4)
+
+
+def address(width: int) -> int:
+    return _compiled(width).address
