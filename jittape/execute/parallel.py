@@ -1,63 +1,41 @@
-"""Chunks of a group on several threads. Imports Numba and starts its threading layer.
-
-The layer is loaded by the first group that is large enough. One parallel sweep runs at a time:
-Numba's workqueue layer aborts on concurrent calls, and there are no cores for a second one. After
-fork() the child stays serial, since no layer but tbb survives a fork.
+"""Chunks of a group on Numba's threading layer, where jittape has no workers of its own (see
+pool.py). Imports Numba. One parallel sweep runs at a time (threads.py), since the workqueue layer
+aborts on concurrent calls; after fork() in the same process tree it stays serial, since no layer
+but tbb survives a fork.
 """
 
 from __future__ import annotations
 
 import os
-import threading
+from typing import Any
 
-from llvmlite import ir
-from numba import njit, prange, types
-from numba.extending import intrinsic
+from numba import njit, prange
 
 from jittape.execute.primitives import load8
-from jittape.execute.sweep import combine, run_chunk
+from jittape.execute.sweep import combine, run_alone, run_chunk
 
-lock = threading.Lock()
-forked = False
-
-
-def _in_child() -> None:
-    global forked, lock
-    forked = True
-    lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
-
-
-@intrinsic
-def take_one(typingctx, address):
-    """Atomically add 1 to the word at `address`; its old value."""
-
-    def codegen(context, builder, signature, args):
-        place = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("add", place, ir.Constant(ir.IntType(64), 1), "monotonic")
-
-    return types.int64(types.int64), codegen
+_process = os.getpid()
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def run_group(T, base, G, workers, stride, counter):
-    """Each worker takes the next chunk until none is left; partial results belong to chunks, so
-    the sum does not depend on who took which."""
+def run_group(T, base, G, workers, stride):
     chunks = load8(T + 8 * G + 24)
     for w in prange(workers):
-        chunk = take_one(counter)
-        while chunk < chunks:
+        for chunk in range(w, chunks, workers):
             run_chunk(T, base, G, load8(base + 8) + w * stride, chunk)
-            chunk = take_one(counter)
     combine(T, base, G)
 
 
-@njit(nogil=True, cache=True)
-def run_alone(T, base, G):
-    """The same on one thread."""
-    for chunk in range(load8(T + 8 * G + 24)):
-        run_chunk(T, base, G, load8(base + 8), chunk)
-    combine(T, base, G)
+class Prange:
+    def __init__(self, workers: int):
+        self.helpers = workers - 1
+
+    def run(self, linked: Any, ws: Any, group: int) -> None:
+        if os.getpid() != _process:
+            run_alone(linked.T, ws.base_address, group)
+            return
+        workers = min(self.helpers + 1, linked.workers)
+        run_group(linked.T, ws.base_address, group, workers, linked.stride)
+
+    def close(self) -> None:
+        pass

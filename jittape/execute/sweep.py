@@ -281,6 +281,14 @@ def combine(T, base, G):
         at += 64
 
 
+@njit(nogil=True, cache=True)
+def run_alone(T, base, G):
+    """A group on the calling thread."""
+    for chunk in range(load8(T + 8 * G + 24)):
+        run_chunk(T, base, G, load8(base + 8), chunk)
+    combine(T, base, G)
+
+
 @njit(nogil=True)
 def run_call(T, base, at, status):
     """A kernel over outer loops. `status` replaces the steps of kernels that may fail."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import threading
 from typing import Any
 
 # A group that costs more than this many element operations (about 60 microseconds) is shared
@@ -44,17 +46,44 @@ def threshold() -> int:
     return _threshold
 
 
-def run_group(linked: Any, ws: Any, group: int) -> None:
-    """One group, on several threads where that is possible."""
-    from jittape.execute import parallel
+_lock = threading.Lock()
+_pool: Any = None
 
-    workers = min(_n, linked.workers)
-    counter = ws.base_address + 8 * (len(ws.base) - 1)
-    ws.base[-1] = 0
-    if parallel.forked or not parallel.lock.acquire(blocking=False):
-        parallel.run_alone(linked.T, ws.base_address, group)
+
+def _in_child() -> None:
+    """After fork the workers are gone: the child starts its own when it needs them."""
+    global _pool, _lock
+    _pool = None
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
+def run_group(linked: Any, ws: Any, group: int) -> None:
+    """One group on several threads; on this one alone while another thread has the workers."""
+    global _pool
+    from jittape.execute import sweep
+
+    if not _lock.acquire(blocking=False):
+        sweep.run_alone(linked.T, ws.base_address, group)
         return
     try:
-        parallel.run_group(linked.T, ws.base_address, group, workers, linked.stride, counter)
+        if _pool is None or _pool.helpers + 1 != _n:
+            old, _pool = _pool, _make(_n)
+            if old is not None:
+                old.close()
+        _pool.run(linked, ws, group)
     finally:
-        parallel.lock.release()
+        _lock.release()
+
+
+def _make(workers: int) -> Any:
+    if platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64"):
+        from jittape.execute.pool import Pool
+
+        return Pool(workers)
+    from jittape.execute.parallel import Prange
+
+    return Prange(workers)

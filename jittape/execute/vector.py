@@ -26,9 +26,7 @@ def _caller(lane, lanes, arity):
             pointer = vector.as_pointer()
             kind = ir.FunctionType(vector, [vector] * arity)
             f = builder.inttoptr(args[0], kind.as_pointer())
-            xs = [
-                builder.load(builder.inttoptr(p, pointer), align=1) for p in args[1 : 1 + arity]
-            ]
+            xs = [builder.load(builder.inttoptr(p, pointer), align=1) for p in args[1 : 1 + arity]]
             builder.store(builder.call(f, xs), builder.inttoptr(args[3], pointer), align=1)
             return context.get_dummy_value()
 
