@@ -59,9 +59,8 @@ def test_transposition_gives_forward_mode():
 
     rule, matmul.jvp = matmul.jvp, None
     try:
-        fun = lambda a, b: np.sin(a) @ b  # noqa: E731
         a, b = np.arange(6.0).reshape(2, 3), np.arange(11.0, 14.0).reshape(3, 1)
-        tape = jittape.trace(fun)(a, b)
+        tape = jittape.trace(lambda a, b: np.sin(a) @ b)(a, b)
         sig = next(tape.signature(i) for i in range(len(tape)) if tape.signature(i).op is matmul)
         sig.templates.clear()
         out, tangent = evaluate(forward(tape, [0, 1]), [a, b, a + 1, b * 2])
