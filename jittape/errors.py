@@ -41,7 +41,3 @@ class RetraceWarning(JittapeWarning):
 
 class LostGradientWarning(JittapeWarning):
     """A differentiated value was turned into a Python number; no derivative flows through it."""
-
-
-class CompileNotice(JittapeWarning):
-    """Told once when the interpreter has to be compiled because its disk cache is empty."""
