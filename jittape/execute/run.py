@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from jittape.execute import address, choose, threads
-from jittape.execute.threads import threshold
-from jittape.execute import address
 from jittape.execute.notice import announce_compilation
+from jittape.execute.threads import threshold
 from jittape.ops.declare import Kind
 from jittape.passes import lower, views
 from jittape.passes.memory import FIRST_SLOT
@@ -54,8 +53,6 @@ class Workspace:
 
 def _kernel_addresses(kernels: set, vectors: list) -> dict:
     """Addresses of own kernels by name, and of ufunc loops. vectors: keeps what they point at."""
-def _kernel_addresses(kernels: set) -> dict:
-    """Addresses of own kernels by name, and of ufunc loops."""
     announce_compilation()
     from jittape.execute import kernels as own
 
