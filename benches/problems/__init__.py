@@ -15,10 +15,12 @@ PLACES = {
     "kmeans": ("kmeans", "PROBLEM"),
     "det": ("det", "PROBLEM"),
     "lse": ("lse", "PROBLEM"),
+    "ba": ("ba", "PROBLEM"),
     "hvp": ("net", "HVP"),
     "rosenbrock": ("rosenbrock", "PROBLEM"),
     "dense": ("dense", "PROBLEM"),
     "lanes": ("lanes", "PROBLEM"),
+    "ode": ("ode", "PROBLEM"),
     "gp": ("gp", "PROBLEM"),
 }
 
