@@ -8,6 +8,7 @@ import functools
 import numpy as np
 import pytest
 
+from . import validity
 from .control import modules_missing
 from .problem import TOLERANCE, Problem, direction, error, flat, leaves
 from .problems import PLACES, load
@@ -107,3 +108,13 @@ def test_reference_against_published_values(name, size):
         pytest.skip("a full size: the report checks it")
     gradient = flat(prepared(name, size)[2])
     assert error(gradient @ direction(gradient.size), problem.known[size].directional) <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", ["bare", "typical", "method"])
+def test_validity(benchmark, kind):
+    """Call overhead with state outside the function; the differences are the check's cost."""
+    jittape = pytest.importorskip("jittape")
+    x = validity.point()
+    g = jittape.grad(validity.functions()[kind])
+    assert error(g(x), validity.expected(x)) <= TOLERANCE
+    assert error(benchmark(g, x), validity.expected(x)) <= TOLERANCE

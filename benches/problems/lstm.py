@@ -92,59 +92,64 @@ def cell_step(sigmoid, tanh, w, x, hidden, cell):
     return out * tanh(cell), cell
 
 
-def jax_step(jax, jnp, layers):
-    def step(carry, pair, weights, extra):
-        hidden, cell, total = carry
-        now, following = pair
-        x, new_hidden, new_cell = now * extra[0], [], []
-        for i in range(layers):
-            x, c = cell_step(jax.nn.sigmoid, jnp.tanh, weights[i], x, hidden[i], cell[i])
-            new_hidden.append(x)
-            new_cell.append(c)
-        y = x * extra[1] + extra[2]
-        total += jnp.sum(following * (y - jnp.log(2 + jnp.sum(jnp.exp(y)))))
-        return tuple(new_hidden), tuple(new_cell), total
-
-    return step
+def array_step(stack, sigmoid, tanh, weights, biases, x, hidden, cell):
+    """The four gates as one (4, b) array: fewer and larger operations, for the array libraries."""
+    z = stack([x, hidden, x, hidden]) * weights + biases
+    gates = sigmoid(z[:3])
+    cell = cell * gates[0] + gates[1] * tanh(z[3])
+    return gates[2] * tanh(cell), cell
 
 
 def with_jax(main, extra, state, seq, scan):
+    """The read-out leaves the loop: it does not feed back, so it runs once on (c - 1, b)."""
     jax, jnp = peers.jax_modules()
     layers, b = len(main) // 2, seq.shape[1]
-    step = jax_step(jax, jnp, layers)
 
     def loss(main, extra, state, seq):
-        weights = main.reshape(layers, 8, b)
-        carry = (tuple(state[0::2]), tuple(state[1::2]), jnp.zeros(()))
+        rows = main.reshape(layers, 2, 4, b)
+
+        def step(carry, x):
+            hidden, cell = list(carry[0]), list(carry[1])
+            for i in range(layers):
+                x, cell[i] = array_step(
+                    jnp.stack, jax.nn.sigmoid, jnp.tanh, *rows[i], x, hidden[i], cell[i]
+                )
+                hidden[i] = x
+            return (tuple(hidden), tuple(cell)), x
+
+        carry, fed = (tuple(state[0::2]), tuple(state[1::2])), seq[:-1] * extra[0]
         if scan:
-            carry, _ = jax.lax.scan(
-                lambda c, pair: (step(c, pair, weights, extra), None), carry, (seq[:-1], seq[1:])
-            )
+            _, outputs = jax.lax.scan(step, carry, fed)
         else:
+            kept = []
             for t in range(len(seq) - 1):
-                carry = step(carry, (seq[t], seq[t + 1]), weights, extra)
-        return -carry[2] / ((len(seq) - 1) * b)
+                carry, x = step(carry, fed[t])
+                kept.append(x)
+            outputs = jnp.stack(kept)
+        y = outputs * extra[1] + extra[2]
+        lse = jnp.log(2 + jnp.sum(jnp.exp(y), axis=1, keepdims=True))
+        return -jnp.sum(seq[1:] * (y - lse)) / ((len(seq) - 1) * b)
 
     return peers.jax_run(jax.grad(loss, argnums=(0, 1)), main, extra, state, seq)
 
 
 def with_torch(main, extra, state, seq):
-    """The read-out leaves the loop: it does not feed back, so it runs once on (c - 1, b)."""
     import torch
 
     layers, b = len(main) // 2, seq.shape[1]
     st, sq = torch.tensor(state), torch.tensor(seq)
 
     def loss(main, extra):
-        weights = [w.unbind(0) for w in main.reshape(layers, 8, b).unbind(0)]
+        rows = [part.unbind(0) for part in main.reshape(layers, 2, 4, b).unbind(0)]
         hidden, cell = list(st[0::2]), list(st[1::2])
         outputs = []
         for x in (sq[:-1] * extra[0]).unbind(0):
             for i in range(layers):
-                x, cell[i] = cell_step(
-                    torch.sigmoid, torch.tanh, weights[i], x, hidden[i], cell[i]
-                )
-                hidden[i] = x
+                weights, biases = rows[i]
+                z = torch.addcmul(biases, torch.stack([x, hidden[i], x, hidden[i]]), weights)
+                forget, ingate, out = torch.sigmoid(z[:3]).unbind(0)
+                cell[i] = torch.addcmul(cell[i] * forget, ingate, torch.tanh(z[3]))
+                x = hidden[i] = out * torch.tanh(cell[i])
             outputs.append(x)
         y = torch.stack(outputs) * extra[1] + extra[2]
         lse = torch.log(2 + torch.exp(y).sum(1, keepdim=True))
@@ -163,14 +168,16 @@ def with_autograd(main, extra, state, seq):
         return 0.5 + 0.5 * anp.tanh(0.5 * x)
 
     def loss(main, extra):
-        rows = anp.reshape(main, (layers, 8, b))
-        weights = [[rows[i, j] for j in range(8)] for i in range(layers)]
+        parts = anp.reshape(main, (layers, 2, 4, b))
+        rows = [(parts[i, 0], parts[i, 1]) for i in range(layers)]
         hidden, cell = list(state[0::2]), list(state[1::2])
         w_in, outputs = extra[0], []
         for t in range(len(seq) - 1):
             x = seq[t] * w_in
             for i in range(layers):
-                x, cell[i] = cell_step(logistic, anp.tanh, weights[i], x, hidden[i], cell[i])
+                x, cell[i] = array_step(
+                    anp.stack, logistic, anp.tanh, *rows[i], x, hidden[i], cell[i]
+                )
                 hidden[i] = x
             outputs.append(x)
         y = anp.stack(outputs) * extra[1] + extra[2]
