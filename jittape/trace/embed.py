@@ -12,6 +12,7 @@ from jittape.passes.evaluate import evaluate
 from jittape.tape import Tape
 from jittape.trace.recorder import Trace, here
 from jittape.trace.tracer import Tracer, number_of, trace_of, value_of
+from jittape.trace.views import snapshot
 from jittape.types import Aval, aval_of
 
 
@@ -22,7 +23,7 @@ class _Stretch:
 
     def __init__(self, tape: Tape, inputs: Sequence[Any]):
         self.tape = tape
-        self.inputs: Any = inputs
+        self.inputs: Any = [snapshot(x) for x in inputs]
         self.values: Any = None
 
     def value(self, k: int) -> Any:
@@ -42,6 +43,7 @@ class PastedTracer(Tracer):
         self._id = id
         self._aval = aval
         self._weak = False
+        self._owned = None
         self._stretch = stretch
         self._k = k
         self._known: Any = None
@@ -55,6 +57,11 @@ class PastedTracer(Tracer):
     @_value.setter
     def _value(self, value: Any) -> None:
         self._known = value
+
+    def _snapshot(self) -> Tracer:
+        if self._owned is None and self._known is None:
+            return PastedTracer(self._trace, self._id, self._aval, self._stretch, self._k)
+        return super()._snapshot()
 
 
 def embed(tape: Tape, operands: Sequence[Any]) -> list[Any]:

@@ -13,6 +13,7 @@ from jittape.tape import Tape
 from jittape.trace.embed import new_input, result_numbers
 from jittape.trace.recorder import Trace, here
 from jittape.trace.tracer import Tracer, cast
+from jittape.trace.views import snapshot
 
 
 class Inner:
@@ -47,7 +48,7 @@ class Inner:
         for i in self.argnums:
             leaves: list[Any] = []
             structure = tree.flatten(self.args[i], leaves)
-            leaves = [differentiable(x, self.name, i) for x in leaves]
+            leaves = [snapshot(differentiable(x, self.name, i)) for x in leaves]
             self.leaves += leaves
             self.structures.append(structure)
             full[i] = tree.unflatten(structure, [new_input(self.trace, x) for x in leaves])

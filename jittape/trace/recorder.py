@@ -132,7 +132,7 @@ class Trace:
         found = self.captured_ids.get(key)
         if found is None:
             found = self.captured_ids[key] = self.add_input(tracer._aval)
-            self.captured.append(tracer)
+            self.captured.append(tracer._snapshot())  # the handle may move on before it is read
         return found
 
     # -- instructions ------------------------------------------------------------------------

@@ -26,7 +26,7 @@ signature = declare.signature
 class Tracer:
     """A value of a trace. Public surface: that of numpy.ndarray."""
 
-    __slots__ = ("_trace", "_id", "_aval", "_value", "_weak", "__weakref__")
+    __slots__ = ("_trace", "_id", "_aval", "_value", "_weak", "_owned", "__weakref__")
     __array_priority__ = 1000.0
 
     def __init__(self, trace: Trace, id: int, aval: Aval, value: Any, weak: bool = False):
@@ -35,6 +35,7 @@ class Tracer:
         self._aval = aval
         self._value = value
         self._weak = weak
+        self._owned: Any = None  # the array of a handle that was written to, see trace.views
 
     # -- NumPy's protocols -------------------------------------------------------------------
 
@@ -135,7 +136,14 @@ def number_of(trace: Trace, x: Any) -> int:
 
 def value_of(x: Any) -> Any:
     """The concrete value of a tracer, or x itself."""
-    return x._value if isinstance(x, Tracer) else x
+    if isinstance(x, Tracer):
+        return x._value
+    return x if type(x) is np.ndarray or not isinstance(x, np.ndarray) else x.view(np.ndarray)
+
+
+def maybe_view(trace: Trace, sig: Signature, operands: tuple, number: int, value: Any) -> Any:
+    """A handle that follows operands[0], or None; replaced by trace.views."""
+    return None
 
 
 def _describe(x: Any) -> Any:
@@ -181,6 +189,13 @@ def record(op: Op, operands: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
     sig = signature(op, params, avals)
     if trace.concrete:
         value = op.evaluate(*[value_of(x) for x in operands], **sig.kwargs)
+        if op.kind is Kind.LAYOUT or op.kind is Kind.GATHER:
+            number = trace.emit(sig, numbers)
+            view = maybe_view(trace, sig, operands, number, value)
+            if view is None:
+                value = value[()] if sig.out.ndim == 0 and type(value) is np.ndarray else value
+                view = Tracer(trace, number, sig.out, value)
+            return view
         if sig.out.ndim == 0 and type(value) is np.ndarray:
             value = value[()]
     else:
@@ -288,9 +303,10 @@ def _forward(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
                 frame = getframe(1)
                 c = trace.code_ids.get(id(frame.f_code), -1)
                 if c >= 0:
+                    mine = self._id  # may refresh a view, so read first
                     index = len(trace.sigs)
                     args = trace.args
-                    args.append(self._id)
+                    args.append(mine)
                     args.append(number)
                     trace.sigs.append(sig.id)
                     trace.where_code.append(c)
@@ -316,10 +332,11 @@ def _reflected(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
                 number = trace.literals.get(other)
                 if number is None:
                     number = trace.literal(other, _F8)
+                mine = self._id
                 index = len(trace.sigs)
                 args = trace.args
                 args.append(number)
-                args.append(self._id)
+                args.append(mine)
                 trace.sigs.append(sig.id)
                 trace.where_code.append(c)
                 trace.where_lasti.append(frame.f_lasti)

@@ -1,0 +1,266 @@
+"""Arrays that change: handles that move from value to value, and views that follow their base.
+
+The tape is in single-assignment form: a write records a new value, and the handle (the Tracer)
+moves on to it. A view is a handle of its own that remembers its base and the layout op between
+them: its number and its value are derived anew when the base has moved, and a write through it
+becomes a write to the base.
+
+The concrete values beside the tape follow NumPy's memory: once a handle owns its array, writes
+change that array in place, and the arrays of its views are NumPy's own views of it, so that the
+cost of a write is that of the elements written. Whoever keeps a value for later takes a
+`snapshot`, after which the next write copies first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jittape.errors import TraceError
+from jittape.ops import shape as ops
+from jittape.ops.declare import Kind, Signature, by_name, signature
+from jittape.ops.shape import Index, as_slices
+from jittape.trace import tracer as tracers
+from jittape.trace.recorder import Trace, here
+from jittape.trace.tracer import Tracer, number_of, trace_of, tracer_method, value_of
+from jittape.types import aval, aval_of
+
+
+class ViewTracer(Tracer):
+    """The result of a layout op that shares memory with its operand, as NumPy would have it."""
+
+    __slots__ = ("_base", "_sig", "_rest", "_seen", "_within", "_number", "_memory", "_from")
+
+    def __init__(self, base: Tracer, sig: Signature, rest: tuple, number: int, value: Any):
+        self._base = base
+        self._sig = sig
+        self._rest = rest  # operands after the base: the number of a row
+        self._seen = base._id
+        self._within = base._trace
+        self._number = number
+        self._from = base._value
+        self._memory = value
+        self._aval = sig.out
+        self._weak = False
+
+    @property
+    def _trace(self) -> Trace:  # type: ignore[override]
+        return self._base._trace
+
+    @property
+    def _id(self) -> int:  # type: ignore[override]
+        number = self._base._id
+        trace = self._base._trace
+        if (number != self._seen or trace is not self._within) and trace.open:
+            rest = [number_of(trace, x) for x in self._rest]
+            self._number = trace.emit(self._sig, [number, *rest])
+            self._seen = number
+            self._within = trace
+        return self._number
+
+    @property
+    def _value(self) -> Any:  # type: ignore[override]
+        current = self._base._value
+        if current is not self._from:
+            sig = self._sig
+            values = [value_of(x) for x in self._rest]
+            self._memory = sig.op.evaluate(current, *values, **sig.kwargs)
+            self._from = current
+        memory = self._memory
+        return memory if self._aval.ndim else np.asarray(memory)[()]
+
+
+def _maybe_view(trace: Trace, sig: Signature, operands: tuple, number: int, value: Any) -> Any:
+    """A ViewTracer where NumPy's value is a view of the operand's, else None."""
+    base = operands[0]
+    if sig.op.kind is Kind.GATHER and (not sig.out.ndim or sig.avals[1].ndim):
+        return None
+    if not isinstance(base, Tracer) or base._trace is not trace or type(value) is not np.ndarray:
+        return None
+    held = base._value
+    if type(held) is not np.ndarray or not np.may_share_memory(value, held):
+        return None
+    return ViewTracer(base, sig, operands[1:], number, value)
+
+
+def root_of(h: Any) -> Tracer:
+    """The handle whose memory h is a view of."""
+    while isinstance(h, ViewTracer):
+        h = h._base
+    return h
+
+
+def snapshot(x: Any) -> Any:
+    """x as it is now: later writes to x do not reach the snapshot."""
+    return x._snapshot() if isinstance(x, Tracer) else x
+
+
+@tracer_method("_snapshot")
+def _snapshot(self: Tracer) -> Tracer:
+    frozen = Tracer(self._trace, self._id, self._aval, self._value, self._weak)
+    root_of(self)._owned = None
+    return frozen
+
+
+def detached(t: Any) -> Any:
+    """A copy in NumPy's sense: another handle of the same value."""
+    root = root_of(t)
+    value = t._value
+    if root._owned is not None and type(value) is np.ndarray:
+        value = np.array(value)
+    return Tracer(t._trace, t._id, t._aval, value, t._weak)
+
+
+def own(h: Tracer) -> np.ndarray:
+    """The array of a root handle, made its own (a user's array is never written to)."""
+    value = h._value
+    if h._owned is None or h._owned is not value:
+        value = np.array(value, order="K")
+        h._value = h._owned = value
+    return value
+
+
+# -- writing ---------------------------------------------------------------------------------
+
+
+def store(h: Tracer, index: Index, value: Any) -> None:
+    """h[index] = value, where value has h's dtype, and the shape of the counts or one element."""
+    while isinstance(h, ViewTracer):
+        op, kwargs, base = h._sig.op, h._sig.kwargs, h._base
+        if op is ops.strided_slice:
+            index = tuple(
+                (s + d * start, d * step, n)
+                for (s, d, _), (start, step, n) in zip(kwargs["index"], index, strict=True)
+            )
+        elif op is ops.transpose:
+            perm = kwargs["perm"]
+            inverse = tuple(int(p) for p in np.argsort(perm))
+            index = tuple(index[p] for p in inverse)
+            if value.size != 1:
+                value = ops.transpose(value, perm=inverse)
+        elif op is by_name.get("take") and not isinstance(h._rest[0], Tracer):
+            index = ((int(h._rest[0]), 1, 1), *index)
+        elif op is ops.reshape and (mapped := _ones_moved(index, h.shape, base.shape)) is not None:
+            index = mapped
+        else:
+            replace(h, ops.update(_current(h), _shaped(value, _counts(index)), index=index))
+            return
+        if value.size != 1 or any(n != 1 for _, _, n in index):
+            value = _shaped(value, _counts(index))
+        h = base
+    _store_root(h, index, value)
+
+
+def _current(h: Tracer) -> Tracer:
+    """h as an operand that is no view (so that the op's result is none)."""
+    return Tracer(h._trace, h._id, h._aval, h._value)
+
+
+def _counts(index: Index) -> tuple[int, ...]:
+    return tuple(n for _, _, n in index)
+
+
+def _shaped(value: Any, shape: tuple[int, ...]) -> Any:
+    return value if value.shape == shape else ops.reshape(value, shape=shape)
+
+
+def _ones_moved(index: Index, shape: Sequence[int], target: Sequence[int]) -> Index | None:
+    """The index of an array of another shape, where the shapes differ in axes of length 1 only."""
+    rest = [(i, n) for i, n in zip(index, shape, strict=True) if n != 1]
+    if [n for _, n in rest] != [n for n in target if n != 1]:
+        return None
+    if any(n != 1 for (_, _, n), m in zip(index, shape, strict=True) if m == 1):
+        return None
+    entries = iter([i for i, _ in rest])
+    return tuple((0, 1, 1) if n == 1 else next(entries) for n in target)
+
+
+def _store_root(h: Tracer, index: Index, value: Any) -> None:
+    counts = _counts(index)
+    if 0 in counts:
+        return
+    put = by_name.get("put")
+    if put is not None and h._aval.ndim and all(n == 1 for n in counts):
+        _store_element(put, h, index, _shaped(value, ()))
+        return
+    value = _shaped(value, counts)
+    trace = trace_of((h, value))
+    assert trace is not None
+    numbers = [number_of(trace, h), number_of(trace, value)]
+    sig = signature(ops.update, (index,), (h._aval, _aval(value)))
+    _moved(h, trace, trace.emit(sig, numbers), index, value)
+
+
+def _store_element(put: Any, h: Tracer, index: Index, value: Any) -> None:
+    """One element: its position is an operand, so that a loop of writes has one signature."""
+    trace = trace_of((h, value))
+    assert trace is not None
+    flat = 0
+    for (start, _, _), n in zip(index, h._aval.shape, strict=True):
+        flat = flat * n + start
+    old = number_of(trace, h)
+    new = number_of(trace, value)
+    line = h._aval
+    if line.ndim > 1:
+        line = aval((line.size,), line.dtype)
+        old = trace.emit(signature(ops.reshape, (line.shape,), (h._aval,)), (old,))
+    position = np.int64(flat)
+    sig = signature(put, (True,), (line, aval_of(position), _aval(value)))
+    number = trace.emit(sig, (old, trace.literal(position, position.dtype), new))
+    if line is not h._aval:
+        number = trace.emit(signature(ops.reshape, (h._aval.shape,), (line,)), (number,))
+    _moved(h, trace, number, index, value)
+
+
+def _aval(x: Any) -> Any:
+    return x._aval if isinstance(x, Tracer) else aval_of(x)
+
+
+def _moved(h: Tracer, trace: Trace, number: int, index: Index, value: Any) -> None:
+    """The handle moves on to a new value; the concrete one changes in place."""
+    if trace.concrete:
+        own(h)[as_slices(index)] = value_of(value)
+    h._trace = trace
+    h._id = number
+
+
+def replace(h: Tracer, new: Any) -> None:
+    """h[...] = new, where new has h's shape and dtype."""
+    while isinstance(h, ViewTracer):
+        op, kwargs, base = h._sig.op, h._sig.kwargs, h._base
+        if op is ops.strided_slice:
+            store(base, kwargs["index"], new)
+            return
+        if op is ops.reshape:
+            new = ops.reshape(new, shape=base.shape)
+        elif op is ops.transpose:
+            new = ops.transpose(new, perm=tuple(int(p) for p in np.argsort(kwargs["perm"])))
+        elif op is by_name.get("take") and isinstance(h._rest[0], Tracer):
+            new = by_name["put"](_current(base), h._rest[0], new, unique=True)
+        elif op is by_name.get("take"):
+            row = ((int(h._rest[0]), 1, 1), *((0, 1, n) for n in base.shape[1:]))
+            store(base, row, new)
+            return
+        elif op is ops.broadcast_to:
+            raise ValueError(f"{here()}: assignment destination is read-only (a broadcast view)")
+        else:
+            raise TraceError(
+                f"{here()}: a write through the view made by {op.name} is not recorded; "
+                "make a copy of it with np.array, or write to the array it is a view of"
+            )
+        h = base
+    trace = trace_of((h, new))
+    assert trace is not None
+    number = number_of(trace, new)
+    if trace.concrete:
+        if h._aval.ndim:
+            own(h)[...] = value_of(new)
+        else:
+            h._value = value_of(new)
+    h._trace = trace
+    h._id = number
+
+
+tracers.maybe_view = _maybe_view
