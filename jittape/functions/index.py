@@ -25,6 +25,7 @@ from jittape.ops.guards import guard_true
 from jittape.trace.guards import pin
 from jittape.trace.recorder import here, open_traces
 from jittape.trace.tracer import Tracer, cast, signature, tracer_method, value_of
+from jittape.trace.views import as_view
 from jittape.types import aval
 
 _I8 = np.dtype(np.int64)
@@ -315,6 +316,10 @@ def element(x: Tracer, i: int, depth: int = 1) -> Tracer:
     trace.sigs.append(sig.id)
     trace.where_code.append(c)
     trace.where_lasti.append(frame.f_lasti)
+    if sig.out.ndim:
+        row = as_view(trace, sig, (x, np.int64(j)), index, value)
+        if row is not None:
+            return row
     return Tracer(trace, index, sig.out, value)
 
 
@@ -327,14 +332,20 @@ def _element(x: Any, i: int) -> Any:
 
 
 def _flat(x: Tracer, lead: int) -> Tracer:
-    """x with its first axes merged; kept, because a loop reads many elements of one array."""
-    flats = x._trace.flats
-    found = flats.get((x._id, lead))
-    if found is None:
-        shape = x.shape
-        found = layout.reshape(x, shape=(prod(shape[:lead]), *shape[lead:]))
-        flats[x._id, lead] = found
-    return found
+    """x with its first axes merged; recorded once, because a loop reads many elements of it."""
+    trace = x._trace
+    number = x._id
+    shape = x.shape
+    merged = (prod(shape[:lead]), *shape[lead:])
+    known = trace.flats.get((number, lead))
+    if known is None or not trace.fast:
+        flat = layout.reshape(x, shape=merged)
+        if flat._trace is trace:
+            trace.flats[number, lead] = flat._id
+        return flat
+    sig = signature(layout.reshape, (merged,), (x._aval,))
+    value = np.reshape(x._value, merged)
+    return as_view(trace, sig, (x,), known, value) or Tracer(trace, known, sig.out, value)
 
 
 @tracer_method("__getitem__")

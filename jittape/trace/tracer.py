@@ -59,7 +59,7 @@ class Tracer:
         return ufunc_call(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return lookup(func)(*args, **kwargs)
+        return function_call(func, args, kwargs)
 
     # -- attributes --------------------------------------------------------------------------
 
@@ -243,6 +243,13 @@ def as_operand(x: Any) -> Any:
 
 def ufunc_call(ufunc: Any, method: str, inputs: tuple, kwargs: dict) -> Any:
     """Everything of __array_ufunc__ but the plain call of an op of the table."""
+    out = kwargs.pop("out", None)
+    if out is not None:
+        options = {"casting": kwargs.get("casting", "same_kind")}
+        if method == "__call__":
+            options["where"] = kwargs.pop("where", True)
+        call = getattr(ufunc, method)
+        return lookup(OUT)(lambda: call(*inputs, **kwargs), out, **options)
     if method == "__call__":
         found = implementations.get(ufunc)
         if found is not None:
@@ -252,6 +259,24 @@ def ufunc_call(ufunc: Any, method: str, inputs: tuple, kwargs: dict) -> Any:
             return lookup(_UFUNC_KEYWORDS)(op, inputs, kwargs)
         return lookup(ufunc)
     return lookup(getattr(np.ufunc, method))(ufunc, *inputs, **kwargs)
+
+
+def function_call(func: Any, args: tuple, kwargs: dict) -> Any:
+    """What a NumPy function records; see `trace.boundary` for views and copies."""
+    if kwargs.get("out") is not None:
+        kwargs = dict(kwargs)
+        out = kwargs.pop("out")
+        return lookup(OUT)(lambda: func(*args, **kwargs), out)
+    return finished(func, args, lookup(func)(*args, **kwargs))
+
+
+def finished(func: Callable, args: tuple, result: Any) -> Any:
+    """The result of a NumPy function as the user gets it; replaced by trace.boundary."""
+    return result
+
+
+def OUT() -> None:
+    """Key in the table of implementations for calls with out=."""
 
 
 def _UFUNC_KEYWORDS() -> None:

@@ -72,7 +72,7 @@ class ViewTracer(Tracer):
         return memory if self._aval.ndim else np.asarray(memory)[()]
 
 
-def _maybe_view(trace: Trace, sig: Signature, operands: tuple, number: int, value: Any) -> Any:
+def as_view(trace: Trace, sig: Signature, operands: tuple, number: int, value: Any) -> Any:
     """A ViewTracer where NumPy's value is a view of the operand's, else None."""
     base = operands[0]
     if sig.op.kind is Kind.GATHER and (not sig.out.ndim or sig.avals[1].ndim):
@@ -145,7 +145,7 @@ def store(h: Tracer, index: Index, value: Any) -> None:
         elif op is ops.reshape and (mapped := _ones_moved(index, h.shape, base.shape)) is not None:
             index = mapped
         else:
-            replace(h, ops.update(_current(h), _shaped(value, _counts(index)), index=index))
+            replace(h, ops.update(current(h), _shaped(value, _counts(index)), index=index))
             return
         if value.size != 1 or any(n != 1 for _, _, n in index):
             value = _shaped(value, _counts(index))
@@ -153,8 +153,10 @@ def store(h: Tracer, index: Index, value: Any) -> None:
     _store_root(h, index, value)
 
 
-def _current(h: Tracer) -> Tracer:
-    """h as an operand that is no view (so that the op's result is none)."""
+def current(h: Any) -> Any:
+    """The present value of h as an operand of its own: what is made of it is no view of h."""
+    if not isinstance(h, Tracer):
+        return h
     return Tracer(h._trace, h._id, h._aval, h._value)
 
 
@@ -238,7 +240,7 @@ def replace(h: Tracer, new: Any) -> None:
         elif op is ops.transpose:
             new = ops.transpose(new, perm=tuple(int(p) for p in np.argsort(kwargs["perm"])))
         elif op is by_name.get("take") and isinstance(h._rest[0], Tracer):
-            new = by_name["put"](_current(base), h._rest[0], new, unique=True)
+            new = by_name["put"](current(base), h._rest[0], new, unique=True)
         elif op is by_name.get("take"):
             row = ((int(h._rest[0]), 1, 1), *((0, 1, n) for n in base.shape[1:]))
             store(base, row, new)
@@ -263,4 +265,4 @@ def replace(h: Tracer, new: Any) -> None:
     h._id = number
 
 
-tracers.maybe_view = _maybe_view
+tracers.maybe_view = as_view
