@@ -161,7 +161,10 @@ def _split_at(a: Any, points: Sequence[int], axis: int) -> list[Any]:
     return out
 
 
-@implements(np.array_split, cases=(Case(((7,), 3)), Case(((2, 5), [1, 3]), {"axis": 1})))
+@implements(
+    np.array_split,
+    cases=(Case(((7,), 3)), Case(((2, 5),), {"indices_or_sections": [1, 3], "axis": 1})),
+)
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     a = as_array(ary)
     axis = normalize_axis_index(axis, a.ndim)
@@ -175,7 +178,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return _split_at(a, np.cumsum(sizes)[:-1].tolist(), axis)
 
 
-@implements(np.split, cases=(Case(((6,), 3)), Case(((5, 2), (2, 3)))))
+@implements(np.split, cases=(Case(((6,), 3)), Case(((5, 2),), {"indices_or_sections": (2, 3)})))
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     a = as_array(ary)
     if not hasattr(indices_or_sections, "__len__") and a.shape[axis] % int(indices_or_sections):
@@ -210,7 +213,12 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple:
 
 
 @implements(
-    np.tile, cases=(Case(((3,), 2)), Case(((2, 3), (2, 1, 2))), Case(((2, 3), (0,)), name="empty"))
+    np.tile,
+    cases=(
+        Case(((3,), 2)),
+        Case(((2, 3),), {"reps": (2, 1, 2)}),
+        Case(((2, 3),), {"reps": (0,)}, "empty"),
+    ),
 )
 def tile(A: Any, reps: Any) -> Any:
     a, times = as_array(A), as_shape(reps)
@@ -228,8 +236,8 @@ def tile(A: Any, reps: Any) -> Any:
     cases=(
         Case(((2, 3), 2)),
         Case(((2, 3), 2), {"axis": 1}),
-        Case(((3,), [1, 0, 2]), name="counts"),
-        Case(((2, 3), [2, 1], 0)),
+        Case(((3,),), {"repeats": [1, 0, 2]}, "counts"),
+        Case(((2, 3),), {"repeats": [2, 1], "axis": 0}),
     ),
 )
 def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:

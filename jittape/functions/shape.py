@@ -40,11 +40,11 @@ def permuted(a: Any, perm: Sequence[int]) -> Any:
 @implements(
     np.reshape,
     cases=(
-        Case(((2, 3), (3, -1))),
-        Case(((2, 3), -1), name="flat"),
-        Case(((2, 3, 2), (4, 3)), {"order": "F"}, "Fortran order"),
-        Case(((), (1, 1)), name="scalar"),
-        Case(((0, 3), (3, 0)), name="empty"),
+        Case(((2, 3),), {"shape": (3, -1)}),
+        Case(((2, 3),), {"shape": -1}, "flat"),
+        Case(((2, 3, 2),), {"shape": (4, 3), "order": "F"}, "Fortran order"),
+        Case(((),), {"shape": (1, 1)}, "scalar"),
+        Case(((0, 3),), {"shape": (3, 0)}, "empty"),
     ),
 )
 def reshape(
@@ -94,7 +94,11 @@ def _flatten(self: Tracer, order: str = "C") -> Any:
 
 @implements(
     np.transpose,
-    cases=(_MATRIX, Case(((2, 3, 4), (1, 2, 0))), Case(((2, 3, 4), (-1, 0, 1)), name="negative")),
+    cases=(
+        _MATRIX,
+        Case(((2, 3, 4),), {"axes": (1, 2, 0)}),
+        Case(((2, 3, 4),), {"axes": (-1, 0, 1)}, "negative"),
+    ),
 )
 def transpose(a: Any, axes: Any = None) -> Any:
     a = as_array(a)
@@ -137,7 +141,13 @@ def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
 tracer_method("swapaxes")(swapaxes)
 
 
-@implements(np.moveaxis, cases=(Case(((2, 3, 4), 0, -1)), Case(((2, 3, 4), (0, 1), (-1, 0)))))
+@implements(
+    np.moveaxis,
+    cases=(
+        Case(((2, 3, 4), 0, -1)),
+        Case(((2, 3, 4),), {"source": (0, 1), "destination": (-1, 0)}),
+    ),
+)
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     a = as_array(a)
     source = normalize_axis_tuple(source, a.ndim, "source")
@@ -164,7 +174,10 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     return permuted(a, order)
 
 
-@implements(np.broadcast_to, cases=(Case(((3, 1), (2, 3, 4))), Case(((), (2,)), name="scalar")))
+@implements(
+    np.broadcast_to,
+    cases=(Case(((3, 1),), {"shape": (2, 3, 4)}), Case(((),), {"shape": (2,)}, "scalar")),
+)
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     a, full = as_array(array), as_shape(shape)
     lead = len(full) - a.ndim
@@ -183,7 +196,7 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> tuple:
     return tuple(broadcast_to(a, shape) for a in arrays)
 
 
-@implements(np.expand_dims, cases=(Case(((2, 3), 1)), Case(((2, 3), (0, -1)))))
+@implements(np.expand_dims, cases=(Case(((2, 3), 1)), Case(((2, 3),), {"axis": (0, -1)})))
 def expand_dims(a: Any, axis: Any) -> Any:
     a = as_array(a)
     axes = (axis,) if not isinstance(axis, (tuple, list)) else tuple(axis)
@@ -247,7 +260,9 @@ def sliced(a: Any, axis: int, start: int, stop: int, step: int = 1) -> Any:
     return ops.strided_slice(a, index=tuple(full))
 
 
-@implements(np.flip, cases=(_MATRIX, Case(((2, 3),), {"axis": 0}), Case(((2, 3), (0, 1)))))
+@implements(
+    np.flip, cases=(_MATRIX, Case(((2, 3),), {"axis": 0}), Case(((2, 3),), {"axis": (0, 1)}))
+)
 def flip(m: Any, axis: Any = None) -> Any:
     m = as_array(m)
     axes = range(m.ndim) if axis is None else normalize_axis_tuple(axis, m.ndim)
@@ -272,7 +287,7 @@ def flipud(m: Any) -> Any:
     return flip(_reversible(m, 1), 0)
 
 
-@implements(np.rot90, cases=(_MATRIX, Case(((2, 3), 2)), Case(((2, 3, 4), -1, (1, 2)))))
+@implements(np.rot90, cases=(_MATRIX, Case(((2, 3), 2)), Case(((2, 3, 4), -1), {"axes": (1, 2)})))
 def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     axes = tuple(axes)
     if len(axes) != 2:
@@ -292,7 +307,7 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     cases=(
         Case(((2, 3), 2)),
         Case(((2, 3), -1), {"axis": 1}),
-        Case(((2, 3), (1, 4), (0, 1))),
+        Case(((2, 3),), {"shift": (1, 4), "axis": (0, 1)}),
         Case(((0,), 2), name="empty"),
     ),
 )

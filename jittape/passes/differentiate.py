@@ -13,6 +13,7 @@ import numpy as np
 from jittape.errors import DifferentiationError
 from jittape.ops.declare import Signature, signature
 from jittape.ops.elementwise import add
+from jittape.passes.accumulate import accumulate
 from jittape.passes.activity import active_values
 from jittape.passes.paste import Builder, groups
 from jittape.passes.template import Template, jvp_template, vjp_template
@@ -107,7 +108,7 @@ def reverse(tape: Tape, wrt: Sequence[int], seeds: Sequence[int] | None = None) 
         arguments = (adjoint[first + members], members, *builder.old[operands].T)
         builder.paste(template, base, arguments, members)
     grads = [int(adjoint[v]) if count[v] else builder.zeros(tape.aval(v)) for v in wrt]
-    return builder.finish([*builder.old[tape.outputs].tolist(), *grads])
+    return accumulate(builder.finish([*builder.old[tape.outputs].tolist(), *grads]), n)
 
 
 def _result_number(builder: Builder, template: Template, r: int, base: np.ndarray) -> object:
