@@ -234,7 +234,7 @@ def hvp(fun: Callable, argnums: Argnums = 0) -> Transformed:
     """
     name = getattr(fun, "__name__", str(fun))
     several = isinstance(argnums, (tuple, list))
-    numbers = tuple(argnums) if several else (argnums,)
+    numbers: tuple[int, ...] = tuple(argnums) if isinstance(argnums, (tuple, list)) else (argnums,)
     if any(i < 0 for i in numbers):
         raise ValueError(f"{here()}: hvp takes argument numbers counted from the front")
     place = max(numbers) + 1

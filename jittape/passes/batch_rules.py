@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from jittape.ops import product, shape
 from jittape.ops.declare import Kind, Op, Signature
+from jittape.ops.elementwise import add
 from jittape.ops.product import matmul, swap_last
 from jittape.ops.shape import broadcast_to, reshape, transpose
 
@@ -25,8 +25,10 @@ def rule_of(sig: Signature) -> Rule:
     op = sig.op
     if op.batch is not None:
         return _own
-    if op in _BY_OP:
-        return _BY_OP[op]
+    if op.name in BY_NAME:
+        return BY_NAME[op.name]
+    if op.name in CORE:
+        return _batched_already
     if op.kind in _BY_KIND:
         return _BY_KIND[op.kind]
     if op.kind is Kind.GUFUNC and core_ranks(op) is not None:
@@ -77,7 +79,7 @@ def _shifted_axes(args: list[Any], which: tuple[bool, ...], size: int, sig: Sign
 
 
 def _shifted_axis(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
-    args = [x if b else spread(x, size) for x, b in zip(args, which, strict=True)]
+    args = _all_batched(args, which, size)
     return sig.op(*args, **{**sig.kwargs, "axis": sig.kwargs["axis"] + 1})
 
 
@@ -109,7 +111,7 @@ def _broadcast_to(args: list[Any], which: tuple[bool, ...], size: int, sig: Sign
 
 def _indexed(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
     """slice, place and update: the whole batch axis is selected in front."""
-    args = [x if b else spread(x, size) for x, b in zip(args, which, strict=True)]
+    args = _all_batched(args, which, size)
     params = {**sig.kwargs, "index": ((0, 1, size), *sig.kwargs["index"])}
     if "shape" in params:
         params["shape"] = (size, *params["shape"])
@@ -147,13 +149,109 @@ def _gufunc(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature)
     return sig.op(*align(args, which, core), **sig.kwargs)
 
 
-_BY_OP: dict[Op, Rule] = {
-    shape.reshape: _reshape,
-    shape.transpose: _transpose,
-    shape.broadcast_to: _broadcast_to,
-    shape.strided_slice: _indexed,
-    shape.place: _indexed,
-    shape.update: _indexed,
-    shape.concatenate: _shifted_axis,
-    product.matmul: _matmul,
+def _batched_already(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
+    return sig.op(*align(args, which, CORE[sig.op.name]), **sig.kwargs)
+
+
+# -- gather and scatter ----------------------------------------------------------------------------
+
+# Where the indices are the same for all elements, the batch axis goes behind the indexed one, so
+# that whole rows are read; else the indexed axis and the batch axis become one.
+
+
+def _behind(x: Any, k: int) -> Any:
+    """The batch axis moved behind the first k axes that follow it."""
+    return x if k == 0 else transpose(x, perm=(*range(1, k + 1), 0, *range(k + 1, x.ndim)))
+
+
+def _in_front(x: Any, k: int) -> Any:
+    """The batch axis brought back from behind the first k axes."""
+    return x if k == 0 else transpose(x, perm=(k, *range(k), *range(k + 1, x.ndim)))
+
+
+def _offset(idx: Any, n: int, size: int) -> Any:
+    """Batched row numbers of n rows as row numbers of size * n rows."""
+    start = np.arange(size, dtype=np.int64).reshape(size, *(1,) * (idx.ndim - 1)) * n
+    return add(idx, start)
+
+
+def _merged(x: Any) -> Any:
+    """The batch axis and the one behind it made one."""
+    return reshape(x, shape=(x.shape[0] * x.shape[1], *x.shape[2:]))
+
+
+def _all_batched(args: list[Any], which: tuple[bool, ...], size: int) -> list[Any]:
+    return [x if b else spread(x, size) for x, b in zip(args, which, strict=True)]
+
+
+def _take(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
+    x, idx = args
+    if not which[0]:
+        return sig.op(x, idx)
+    if not which[1]:
+        return _in_front(sig.op(_behind(x, 1), idx), idx.ndim)
+    return sig.op(_merged(x), _offset(idx, x.shape[1], size))
+
+
+def _scatter_add(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
+    idx, v = args
+    n = sig.kwargs["n"]
+    if not which[0]:
+        return _in_front(sig.op(idx, _behind(v, idx.ndim), n=n), 1)
+    idx, v = _all_batched(args, which, size)
+    out = sig.op(_offset(idx, n, size), v, n=n * size)
+    return reshape(out, shape=(size, n, *out.shape[1:]))
+
+
+def _write_rows(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
+    """put and scatter_add_to: operands (rows, indices, values)."""
+    x, idx, v = args
+    if not which[1]:
+        x = _behind(x if which[0] else spread(x, size), 1)
+        v = _behind(v if which[2] else spread(v, size), idx.ndim)
+        return _in_front(sig.op(x, idx, v, **sig.kwargs), 1)
+    x, idx, v = _all_batched(args, which, size)
+    out = sig.op(_merged(x), _offset(idx, x.shape[1], size), v, **sig.kwargs)
+    return reshape(out, shape=x.shape)
+
+
+def _stack(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
+    return _in_front(sig.op(*_all_batched(args, which, size)), 1)
+
+
+BY_NAME: dict[str, Rule] = {
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "broadcast_to": _broadcast_to,
+    "slice": _indexed,
+    "place": _indexed,
+    "update": _indexed,
+    "add_at": _indexed,
+    "concatenate": _shifted_axis,
+    "stack": _stack,
+    "take": _take,
+    "scatter_add": _scatter_add,
+    "put": _write_rows,
+    "scatter_add_to": _write_rows,
+    "matmul": _matmul,
+}
+
+# ops that take leading axes as a batch themselves: trailing axes of each operand that do not
+CORE: dict[str, tuple[int, ...]] = {
+    "argsort": (1,),
+    "solve": (2, 2),
+    "inv": (2,),
+    "det": (2,),
+    "cofactor": (2,),
+    "slogdet": (2,),
+    "solve_triangular": (2, 2),
+    "cholesky": (2,),
+    "expm": (2,),
+    "eigh": (2,),
+    "eig": (2,),
+    "svd": (2,),
+    "qr": (2,),
+    "pinv": (2,),
+    "matrix_rank": (2,),
+    "complement": (2,),
 }
