@@ -326,7 +326,8 @@ def _swept(swept: Tape, operands: Sequence[Any], seeds: list[np.ndarray]) -> lis
     together, on = batch(swept, marks, k)
     out = embed(together, [*operands, *seeds])
     return [
-        v if b else layout.broadcast_to(v, shape=(k, *v.shape)) for v, b in zip(out, on, strict=True)
+        v if b else layout.broadcast_to(v, shape=(k, *v.shape))
+        for v, b in zip(out, on, strict=True)
     ]
 
 

@@ -106,9 +106,7 @@ class _Sweep:
 
     def identity(self, start: int, size: int) -> Any:
         kind = np.int32 if self.n < 2**31 - 1 else np.int64
-        return self.csr(
-            np.arange(size + 1, dtype=kind), np.arange(start, start + size, dtype=kind)
-        )
+        return self.csr(np.arange(size + 1, dtype=kind), np.arange(start, start + size, dtype=kind))
 
     def matrix(self, p: Pattern, size: int) -> Any:
         """The pattern with its rows spelled out."""
