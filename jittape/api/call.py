@@ -3,98 +3,212 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from jittape import tree
-from jittape.passes.evaluate import GuardFailed, evaluate
-from jittape.tape import Tape
+from jittape.api import verify
+from jittape.api.cache import Recorded, Slot, Variant
+from jittape.api.cache_info import CacheInfo, describe
+from jittape.api.compare import difference
+from jittape.api.run import GuardFailed, HostFailed, run
+from jittape.api.signature import Call, is_dynamic, matcher
+from jittape.api.state import State
+from jittape.config import config
+from jittape.errors import ImpureFunctionWarning, RetraceWarning
+from jittape.locks import ForkSafeLock
 from jittape.trace.embed import new_input, result_numbers
-from jittape.trace.recorder import Trace, open_traces
-from jittape.trace.tracer import Tracer
+from jittape.trace.recorder import Trace, here, open_traces
+from jittape.trace.tracer import Tracer, value_of
 
-_STATIC = (int, bool, str, bytes, type(None))
+__all__ = ["Transformed", "is_dynamic"]
 
-
-class _Recorded:
-    """One tape of a function at one key, and how its outputs make up the result."""
-
-    __slots__ = ("tape", "structure", "static")
-
-    def __init__(self, tape: Tape, structure: tree.Structure, static: dict[int, Any]):
-        self.tape = tape
-        self.structure = structure
-        self.static = static  # result leaves that are no arrays, by position
-
-    def result(self, values: Sequence[np.ndarray]) -> Any:
-        arrays = iter(values)
-        n = len(values) + len(self.static)
-        leaves = [self.static[i] if i in self.static else next(arrays) for i in range(n)]
-        leaves = [v[()] if type(v) is np.ndarray and v.ndim == 0 else v for v in leaves]
-        return tree.unflatten(self.structure, leaves)
+_lock = ForkSafeLock()
+_RECENT = 4  # keys that are recognised without building the key of a call
 
 
 class Transformed:
     """A function that differentiates (or batches, or just replays) another.
 
     record(*args, **kwargs) does the work on tracers: it opens inner traces, transforms their
-    tapes and pastes them into the trace around it.
-    differentiated(args) -> which leaves of the arguments must be inputs, ints included.
+    tapes and pastes them into the trace around it. argnums: positions of the differentiated
+    arguments, all leaves of which are inputs of the tape, ints included.
+
+    The user's function runs at most once per call: at the first call of a key and state, at the
+    second (is it a function of its arguments?), and where no known path is right.
     """
 
     def __init__(self, fun: Callable, record: Callable, argnums: int | tuple[int, ...] = ()):
         functools.update_wrapper(self, fun)
         self.fun = fun
+        self.made_by: tuple[Callable, tuple, dict[str, Any]] | None = None
         self._record = record
-        self._argnums = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
-        self._cache: dict[Any, list[_Recorded]] = {}
+        self._argnums = tuple(argnums) if isinstance(argnums, (tuple, list)) else (argnums,)
+        self._forget()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def _forget(self) -> None:
+        self._slots: dict[Any, Slot] = {}
+        self._recent: list[Slot] = []
+        self._last: Slot | None = None
+        self._trusted = False  # a second trace has been equal to a first
+        self._causes: Counter[str] = Counter()
+        self._traces = 0
+        self._warned: set[type] = set()
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if open_traces():
             return self._record(*args, **kwargs)
-        leaves: list[Any] = []
-        structure = tree.flatten((args, kwargs), leaves)
-        must = self._positions(args)
-        dynamic = [i in must or is_dynamic(x) for i, x in enumerate(leaves)]
-        inputs = [_as_input(x) for x, d in zip(leaves, dynamic, strict=True) if d]
-        key = (structure, tuple(map(_key, leaves, dynamic)))
-        found = self._cache.setdefault(key, [])
-        for recorded in found:
-            try:
-                return recorded.result(evaluate(recorded.tape, inputs))
-            except GuardFailed:
-                continue
-        recorded = self._trace(structure, leaves, dynamic)
-        found.append(recorded)
-        return recorded.result(evaluate(recorded.tape, inputs))
+        slot = self._last
+        if slot is not None and config.plain:
+            inputs: list[Any] = []
+            if slot.match(args, kwargs, inputs) and slot.variants:
+                variant = slot.variants[-1]
+                recent = variant.recent
+                if recent is not None and variant.state.valid():
+                    try:
+                        values = run(recent.prepared, inputs)
+                    except (GuardFailed, HostFailed):
+                        return self._call(args, kwargs)  # other tapes are tried there
+                    recent.hits += 1
+                    return recent.box(values)
+        return self._call(args, kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def _positions(self, args: tuple) -> set[int]:
-        """Leaf numbers of the differentiated arguments."""
-        if not self._argnums:
-            return set()
-        must: set[int] = set()
-        position = 0
-        for i, a in enumerate(args):
-            leaves: list[Any] = []
-            tree.flatten(a, leaves)
-            if i in self._argnums or i - len(args) in self._argnums:
-                must.update(range(position, position + len(leaves)))
-            position += len(leaves)
-        return must
+    def cache_info(self) -> CacheInfo:
+        """What is cached: tapes with their guards and hits, traces and what caused them."""
+        return describe(self._slots.values(), self._traces, self._causes, self.__name__)
 
-    def _trace(self, structure: Any, leaves: list[Any], dynamic: list[bool]) -> _Recorded:
+    def cache_clear(self) -> None:
+        """Forget all tapes, and what was found out about the function."""
+        with _lock:
+            self._forget()
+
+    # -- all but the quickest path --------------------------------------------------------------
+
+    def _call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        call, slot, inputs = self._find(args, kwargs)
+        if slot.impure is not None:
+            return self._answer(self._trace(call or self._taken_apart(args, kwargs)))
+        variant, cause = slot.current()
+        failures: list = []
+        if variant is not None:
+            recorded, values, failures = variant.replay(inputs)
+            if recorded is not None:
+                if config.debug_nans:
+                    verify.check_finite(recorded.tape, inputs)
+                if config.verify:
+                    fresh, _ = self._trace(call or self._taken_apart(args, kwargs))
+                    verify.compare(recorded, values, fresh, inputs)
+                return recorded.box(values)
+        call = call or self._taken_apart(args, kwargs)
+        if failures:
+            failed, (instruction, _) = failures[-1]
+            position = failed.tape.position(instruction)
+            cause = f"the branch or value at {position or 'an unknown line'}"
+        return self._recorded_call(call, slot, variant, cause, failures)
+
+    def _taken_apart(self, args: tuple, kwargs: dict[str, Any]) -> Call:
+        return Call(args, kwargs, self._argnums)
+
+    def _find(self, args: tuple, kwargs: dict[str, Any]) -> tuple[Call | None, Slot, list]:
+        """The slot of this call's key, and the inputs of its tapes."""
+        for slot in reversed(self._recent):
+            inputs: list[Any] = []
+            if slot.match(args, kwargs, inputs):
+                self._last = slot
+                return None, slot, inputs
+        call = self._taken_apart(args, kwargs)
+        found = self._slots.get(call.key)
+        if found is None:
+            made = Slot(call.key, matcher(call))
+            with _lock:
+                while len(self._slots) >= max(config.max_keys, 1):
+                    del self._slots[next(iter(self._slots))]
+                found = self._slots.setdefault(call.key, made)
+        with _lock:
+            self._recent = [*[s for s in self._recent if s is not found][1 - _RECENT :], found]
+        self._last = found
+        return call, found, call.inputs
+
+    def _recorded_call(
+        self, call: Call, slot: Slot, variant: Variant | None, cause: str, failures: list
+    ) -> Any:
+        """Trace, answer from the trace, and keep what may be replayed later."""
+        if variant is None:
+            state = self._state(call)
+        else:
+            state = variant.state
+        again = variant is not None and any(not t.confirmed for t in variant.tapes)
+        fresh, values = self._trace(call)
+        if not again or failures:
+            self._note_retrace(call, slot, cause)
+        if config.debug_nans:
+            verify.check_finite(fresh.tape, call.inputs)
+        changed = None if state.valid() else state.changed()
+        if changed is not None:
+            slot.self_changes += 1
+            if slot.self_changes > 1:
+                self._impure(slot, f"it changes what it reads itself: {changed}")
+            return fresh.box(values)
+        slot.self_changes = 0
+        if fresh.volatile is not None:
+            return fresh.box(values)  # valid for these inputs only
+        with _lock:
+            if variant is None:
+                variant = Variant(state)
+                slot.add(variant)
+            impure = self._insert(variant, fresh, call.inputs, failures)
+        if impure is not None:
+            self._impure(slot, impure)
+        return fresh.box(values)
+
+    def _insert(
+        self, variant: Variant, fresh: Recorded, inputs: list, failures: list
+    ) -> str | None:
+        """Add a tape, or confirm the one it equals. Returns the first difference from a tape
+        that claims to be valid for these inputs: the function is impure then."""
+        for old in variant.tapes:
+            found = difference(old, fresh)
+            if found is None:
+                old.confirmed = True
+                self._trusted = True
+                variant.answered(old, failures)
+                return None
+            if not old.confirmed and old.holds(inputs):
+                return found
+        fresh.confirmed = self._trusted and not variant.state.opaque
+        variant.add(fresh, config.max_tapes)
+        if fresh.confirmed:
+            variant.answered(fresh, failures)
+        return None
+
+    def _state(self, call: Call) -> State:
+        roots = [(self.fun, "the function")]
+        roots += [(x, f"argument of type {type(x).__name__}") for x in call.static_objects()]
+        return State(roots)
+
+    def _answer(self, traced: tuple[Recorded, list]) -> Any:
+        recorded, values = traced
+        return recorded.box(values)
+
+    def _trace(self, call: Call) -> tuple[Recorded, list[np.ndarray]]:
+        self._traces += 1
         trace = Trace(getattr(self.fun, "__qualname__", str(self.fun)))
         with np.errstate(all="ignore"), trace:
-            traced = [new_input(trace, x) if d else x for x, d in zip(leaves, dynamic, strict=True)]
-            args, kwargs = tree.unflatten(structure, traced)
+            leaves = [
+                new_input(trace, x) if d else x
+                for x, d in zip(call.leaves, call.dynamic, strict=True)
+            ]
+            args, kwargs = call.rebuilt(leaves)
             out = self._record(*args, **kwargs)
             results: list[Any] = []
-            out_structure = tree.flatten(out, results)
+            structure = tree.flatten(out, results)
             static = {
                 i: x
                 for i, x in enumerate(results)
@@ -102,39 +216,59 @@ class Transformed:
             }
             numeric = [x for i, x in enumerate(results) if i not in static]
             tape = trace.finish(result_numbers(trace, numeric))
-        return _Recorded(tape, out_structure, static)
+            values = [
+                np.array(value_of(x), dtype=tape.aval(v).dtype)
+                for x, v in zip(numeric, tape.outputs.tolist(), strict=True)
+            ]
+        recorded = Recorded(tape, structure, static)
+        recorded.volatile = trace.volatile
+        return recorded, values
+
+    # -- what the user is told -------------------------------------------------------------------
+
+    def _note_retrace(self, call: Call, slot: Slot, cause: str) -> None:
+        if not cause:
+            cause = self._key_change(call)
+        if not cause:
+            return  # the first trace of all
+        self._causes[cause] += 1
+        total = sum(self._causes.values())
+        if total > config.max_retraces and RetraceWarning not in self._warned:
+            self._warned.add(RetraceWarning)
+            often, count = self._causes.most_common(1)[0]
+            warnings.warn(
+                f"{here()}: {self.__name__} was traced {total} times; what keeps changing is "
+                f"{often} ({count} times). Each trace costs a run of the Python code; see "
+                f"{self.__name__}.cache_info()",
+                RetraceWarning,
+                stacklevel=5,
+            )
+
+    def _key_change(self, call: Call) -> str:
+        """Which part of the key is new, compared with the key before."""
+        keys = [k for k in list(self._slots) if k != call.key]
+        if not keys:
+            return ""
+        before, now = keys[-1], call.key
+        if len(before) != len(now) or before[0] != now[0]:
+            return "the structure of the arguments"
+        for i, (a, b) in enumerate(zip(before[1:], now[1:], strict=True)):
+            if a != b:
+                kind = "shape or dtype" if call.dynamic[i] else "value"
+                return f"the {kind} of argument leaf {i} (a {type(call.leaves[i]).__name__})"
+        return ""
+
+    def _impure(self, slot: Slot, why: str) -> None:
+        slot.impure = why
+        slot.variants = []
+        if ImpureFunctionWarning not in self._warned:
+            self._warned.add(ImpureFunctionWarning)
+            warnings.warn(
+                f"{here()}: {self.__name__} gives different traces for equal arguments and is "
+                f"therefore traced on each call: {why}. Pass random numbers, clocks and counters "
+                "as arguments to have it cached",
+                ImpureFunctionWarning,
+                stacklevel=4,
+            )
 
 
-def is_dynamic(x: Any) -> bool:
-    return isinstance(x, (np.ndarray, np.generic, float, complex)) and (
-        not isinstance(x, (np.ndarray, np.generic)) or x.dtype.kind in "fciub"
-    )
-
-
-def _as_input(x: Any) -> np.ndarray:
-    return np.asarray(x)
-
-
-def _key(x: Any, dynamic: bool) -> Any:
-    if dynamic:
-        if isinstance(x, (np.ndarray, np.generic)):
-            return x.shape, x.dtype
-        return type(x)
-    if isinstance(x, _STATIC):
-        return type(x), x
-    return _Identity(x)
-
-
-class _Identity:
-    """A key that is the object itself, held alive."""
-
-    __slots__ = ("object",)
-
-    def __init__(self, object: Any):
-        self.object = object
-
-    def __hash__(self) -> int:
-        return id(self.object)
-
-    def __eq__(self, other: Any) -> bool:
-        return isinstance(other, _Identity) and other.object is self.object

@@ -1,0 +1,187 @@
+"""What a transformed function keeps: per key the states it was recorded under, per state tapes.
+
+The tapes of one state are the paths through the function. Each validates itself: it is right
+exactly where all its guards hold. Which tape to try next after a guard failed with some outcome
+is remembered, so that known paths are found without tracing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jittape import tree
+from jittape.api.run import GuardFailed, HostFailed, outcome, prepare, run
+from jittape.api.state import State
+from jittape.ops.declare import Kind
+from jittape.passes.evaluate import evaluate
+from jittape.tape import Tape
+
+_clock = itertools.count()
+# states kept per key besides the one in use; those that hold large arrays are not kept
+_KEPT_STATES = 4
+_KEPT_BYTES = 1 << 24
+
+
+class Recorded:
+    """One tape, and how its outputs make up the result.
+
+    confirmed: it may be replayed; before that, the same path has to be traced once more.
+    next: which tape answered after a guard of this one failed: (instruction, outcome) -> tape.
+    """
+
+    def __init__(self, tape: Tape, structure: tree.Structure, static: dict[int, Any]):
+        self.tape = tape
+        self.structure = structure
+        self.static = static  # result leaves that are no arrays, by position
+        self.box = _boxer(tape, structure, static)
+        self.confirmed = False
+        self.next: dict[tuple[int, Any], Recorded] = {}
+        self.hits = 0
+        self.used = next(_clock)
+        self._prepared: Any = None
+
+    @property
+    def prepared(self) -> Any:
+        """The planned program: made at the first replay, for many tapes are never replayed."""
+        if self._prepared is None:
+            self._prepared = prepare(self.tape)
+        return self._prepared
+
+    def holds(self, inputs: Sequence[Any]) -> bool:
+        """Whether all guards hold, by the reference evaluation."""
+        try:
+            evaluate(self.tape, inputs)
+        except GuardFailed:
+            return False
+        except (ArithmeticError, np.linalg.LinAlgError, ValueError, IndexError):
+            return False  # an instruction raised: not the path that was recorded
+        return True
+
+    @property
+    def guards(self) -> list[int]:
+        """The instructions that are guards."""
+        used, inverse = self.tape.distinct
+        kinds = np.array([s.op.kind is Kind.GUARD for s in used], dtype=bool)
+        return np.flatnonzero(kinds[inverse]).tolist() if len(used) else []
+
+
+def _boxer(
+    tape: Tape, structure: tree.Structure, static: dict[int, Any]
+) -> Callable[[Sequence[np.ndarray]], Any]:
+    """box(values) -> the result of the function."""
+    scalar = [tape.aval(v).ndim == 0 for v in tape.outputs.tolist()]
+    if structure is None and not static:
+        return (lambda values: values[0][()]) if scalar[0] else (lambda values: values[0])
+    n = len(scalar) + len(static)
+
+    def box(values: Sequence[np.ndarray]) -> Any:
+        arrays = iter([v[()] if s else v for v, s in zip(values, scalar, strict=True)])
+        leaves = [static[i] if i in static else next(arrays) for i in range(n)]
+        return tree.unflatten(structure, leaves)
+
+    if static or structure is None or structure.kind is not tuple:
+        return box
+    if any(child is not None for child in structure.children):
+        return box
+    return lambda values: tuple([v[()] if s else v for v, s in zip(values, scalar)])  # noqa: B905
+
+
+class Variant:
+    """The tapes recorded under one state of what the function reads."""
+
+    def __init__(self, state: State):
+        self.state = state
+        self.tapes: list[Recorded] = []
+        self.recent: Recorded | None = None  # confirmed, and the last that answered
+
+    def replay(
+        self, inputs: Sequence[Any]
+    ) -> tuple[Recorded | None, Any, list[tuple[Recorded, tuple[int, Any]]]]:
+        """(tape, its outputs, the guards that failed before); the tape is None where no confirmed
+        tape is valid for these inputs."""
+        failures: list[tuple[Recorded, tuple[int, Any]]] = []
+        tried: set[Recorded] = set()
+        candidate = self.recent
+        while candidate is not None:
+            tried.add(candidate)
+            following = None
+            try:
+                values = run(candidate.prepared, inputs)
+            except GuardFailed as failed:
+                step = outcome(candidate.tape, failed)
+                failures.append((candidate, step))
+                following = candidate.next.get(step)
+            except HostFailed:
+                pass  # no tape knows what the user's code does then; others may still hold
+            else:
+                self.answered(candidate, failures)
+                return candidate, values, failures
+            if following is None or following in tried:
+                following = self._untried(tried)
+            candidate = following
+        return None, None, failures
+
+    def _untried(self, tried: set[Recorded]) -> Recorded | None:
+        left = [t for t in self.tapes if t.confirmed and t not in tried]
+        return max(left, key=lambda t: t.used, default=None)
+
+    def answered(
+        self, recorded: Recorded, failures: Sequence[tuple[Recorded, tuple[int, Any]]]
+    ) -> None:
+        """Remember which tape was right where these guards had failed."""
+        recorded.hits += 1
+        recorded.used = next(_clock)
+        for failed, step in failures:
+            failed.next[step] = recorded
+        self.recent = recorded
+
+    def add(self, recorded: Recorded, bound: int) -> None:
+        self.tapes.append(recorded)
+        if len(self.tapes) > max(bound, 1):
+            oldest = min(self.tapes[:-1], key=lambda t: t.used)
+            self.tapes.remove(oldest)
+            for t in self.tapes:
+                t.next = {step: s for step, s in t.next.items() if s is not oldest}
+            if self.recent is oldest:
+                self.recent = None
+
+
+class Slot:
+    """All that is kept for one key.
+
+    impure: why every call traces, or None. match: recognises the key (see signature.matcher).
+    """
+
+    def __init__(self, key: Any, match: Callable[[tuple, dict, list], bool]):
+        self.key = key
+        self.match = match
+        self.variants: list[Variant] = []  # the one in use last
+        self.impure: str | None = None
+        self.self_changes = 0
+
+    def current(self) -> tuple[Variant | None, str]:
+        """The variant whose state is what it was, and where there is none what has changed."""
+        cause = ""
+        for variant in reversed(list(self.variants)):
+            if variant.state.valid():
+                change = None
+            else:
+                change = variant.state.changed()
+            if change is None:
+                if variant is not self.variants[-1]:
+                    self._put_last(variant)
+                return variant, ""
+            cause = cause or change
+        return None, cause
+
+    def _put_last(self, variant: Variant) -> None:
+        others = [v for v in self.variants if v is not variant]
+        self.variants = [*others, variant]
+
+    def add(self, variant: Variant) -> None:
+        kept = [v for v in self.variants if v.state.nbytes <= _KEPT_BYTES]
+        self.variants = [*kept[-_KEPT_STATES:], variant]

@@ -1,0 +1,327 @@
+"""What a function can read besides its arguments: found by looking, not by running.
+
+From a function (and its helpers, transitively) one can see the names it reads: the globals, closure
+cells and defaults behind them, and the attributes of captured objects. Every name of `co_names`
+counts both as a global and as an attribute of everything captured: that errs on the side of
+watching too much, and needs no knowledge of bytecode.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import os
+import sys
+import sysconfig
+import types
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+# scanning stops here; a program that reaches more than this is reported as truncated
+MAX_OBJECTS = 20_000
+
+SCALARS = (int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
+
+_LIBRARY = tuple(
+    os.path.abspath(p) + os.sep
+    for p in {
+        sysconfig.get_path("stdlib"),
+        os.path.dirname(np.__file__),
+        os.path.dirname(os.path.dirname(__file__)),
+    }
+)
+_SITE = os.sep + "site-packages" + os.sep
+# libraries whose code is taken as fixed; anything else that is reached is looked into
+_FIXED = {"numpy", "scipy", "numba", "llvmlite", "jittape", "matplotlib", "pandas", "sklearn",
+          "torch", "jax", "jaxlib", "pytest", "_pytest", "hypothesis", "joblib"}  # fmt: skip
+# results of these do not depend on their arguments alone
+_IMPURE_MODULES = {"random", "time", "datetime", "os", "secrets", "uuid", "numpy.random", "io"}
+_IMPURE_BUILTINS = {"open", "input", "next", "iter", "id", "globals", "locals", "vars", "eval",
+                    "exec", "__import__", "setattr", "delattr"}  # fmt: skip
+_ASKS_FOR_MISSING = {"hasattr", "getattr", "AttributeError", "vars", "__dict__"}
+
+
+def is_library_file(name: str) -> bool:
+    """Whether code of this file is taken as fixed."""
+    if _SITE in name:
+        rest = name.rsplit(_SITE, 1)[1]
+        return rest.split(os.sep, 1)[0].split(".", 1)[0] in _FIXED
+    return name.startswith(_LIBRARY) or name.startswith("<frozen")
+
+
+def is_library_module(name: str | None) -> bool:
+    """Whether names of this module are taken as fixed."""
+    if not name:
+        return True
+    top = name.split(".", 1)[0]
+    if top in _FIXED or top == "builtins":
+        return True
+    if top not in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(top), "__file__", None)
+    return file is None or is_library_file(file)
+
+
+@functools.lru_cache(maxsize=4096)
+def names_of(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """All names a code object (and the functions defined in it) mentions; and its identifiers
+    among string constants, which getattr may be given."""
+    names = set(code.co_names)
+    strings = {c for c in code.co_consts if type(c) is str and c.isidentifier()}
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            inner, texts = names_of(const)
+            names |= inner
+            strings |= texts
+    return frozenset(names), frozenset(strings)
+
+
+class Reach:
+    """What can be read from some root objects, each item with a label for messages.
+
+    dicts: id -> (dict, {name: value}, label): globals and module namespaces.
+    shadows: id -> (mapping, names that must stay absent).
+    cells, functions, containers, arrays: the objects themselves.
+    attributes: id -> (object, {name: value}, label).
+    opaque: what could not be looked into, in words: such functions are checked for purity more
+    often.
+    """
+
+    def __init__(self, roots: list[tuple[Any, str]]):
+        self.dicts: dict[int, tuple[dict, dict[str, Any], str]] = {}
+        self.shadows: dict[int, tuple[Any, set[str]]] = {}
+        self.cells: list[tuple[Any, Any, str]] = []
+        self.functions: list[tuple[Any, str]] = []
+        self.attributes: dict[int, tuple[Any, dict[str, Any], str]] = {}
+        self.containers: list[tuple[Any, str]] = []
+        self.arrays: list[tuple[np.ndarray, str]] = []
+        self.opaque: list[str] = []
+        self.truncated = False
+        self._names: set[str] = {"__call__"}
+        self._asks = False
+        self._seen: dict[int, Any] = {}  # holds what it has seen, so that ids stay unique
+        self._objects: list[tuple[Any, str, set[str]]] = []
+        self._todo: deque[tuple[Any, str]] = deque(roots)
+        self._run()
+
+    def _run(self) -> None:
+        while True:
+            while self._todo:
+                if len(self._seen) > MAX_OBJECTS:
+                    self.truncated = True
+                    self._todo.clear()
+                    break
+                self._visit(*self._todo.popleft())
+            before = len(self._seen), len(self._names)
+            for entry in list(self._objects):
+                self._look_into(*entry)
+            if not self._todo and before == (len(self._seen), len(self._names)):
+                return
+
+    def _push(self, value: Any, label: str) -> None:
+        if type(value) not in SCALARS:
+            self._todo.append((value, label))
+
+    # -- one object ---------------------------------------------------------------------------
+
+    def _visit(self, x: Any, label: str) -> None:
+        kind = type(x)
+        if kind in SCALARS or id(x) in self._seen:
+            return
+        self._seen[id(x)] = x
+        if kind is types.FunctionType:
+            self._visit_function(x)
+        elif isinstance(x, np.ndarray):
+            self.arrays.append((x, label))
+            if x.dtype.kind == "O":
+                for v in x.ravel().tolist():
+                    self._push(v, f"an element of {label}")
+        elif isinstance(x, (tuple, frozenset)):
+            self._push_all(x, label)
+        elif isinstance(x, (list, dict, set, deque, bytearray)):
+            self.containers.append((x, label))
+            if isinstance(x, dict):
+                self._push_all(list(x.keys()), f"keys of {label}")
+                self._push_all(list(x.values()), label)
+            elif not isinstance(x, bytearray):
+                self._push_all(list(x), label)
+        elif isinstance(x, functools.partial):
+            self._push(x.func, label)
+            self._push(x.args, label)
+            self._push(x.keywords, label)
+        elif isinstance(x, types.MethodType):
+            self._push(x.__func__, label)
+            self._push(x.__self__, label)
+        elif isinstance(x, (staticmethod, classmethod)):
+            self._push(x.__func__, label)
+        elif isinstance(x, property):
+            for f in (x.fget, x.fset):
+                if f is not None:
+                    self._push(f, label)
+        elif isinstance(x, types.ModuleType):
+            self._visit_module(x, label)
+        elif isinstance(x, (np.generic, np.dtype, np.ufunc, types.BuiltinFunctionType)):
+            self._visit_builtin(x, label)
+        elif isinstance(x, type):
+            if not is_library_module(x.__module__):
+                self._objects.append((x, label, set()))
+                self._names.update(n for n in vars(x) if n.startswith("__") and n.endswith("__"))
+        elif hasattr(x, "py_func") or hasattr(x, "pyfunc"):
+            self._push(getattr(x, "py_func", None) or x.pyfunc, label)  # numba's, np.vectorize's
+        elif is_library_module(kind.__module__):
+            inner = getattr(x, "fun", None) or getattr(x, "__wrapped__", None)
+            if inner is not None:  # a jittape transform, functools.lru_cache
+                self._push(inner, label)
+            if kind.__module__.split(".", 1)[0] != "jittape" and not callable(x):
+                self.opaque.append(label)
+            elif kind.__name__ == "_lru_cache_wrapper":
+                self.opaque.append(label)
+        else:
+            self._objects.append((x, label, set()))
+            for klass in kind.__mro__:
+                self._push(klass, f"class {klass.__name__}")
+
+    def _push_all(self, values: Any, label: str) -> None:
+        for v in values:
+            if type(v) not in SCALARS:
+                self._todo.append((v, f"an element of {label}"))
+
+    def _visit_builtin(self, x: Any, label: str) -> None:
+        module = getattr(x, "__module__", None)
+        owner = getattr(x, "__self__", None)
+        if module in _IMPURE_MODULES or x in (getattr(builtins, "open", None),):
+            self.opaque.append(label)
+        elif owner is not None and not isinstance(owner, types.ModuleType):
+            self.opaque.append(label)  # a bound method of a C object: rng.normal, list.append
+            self._push(owner, label)
+
+    def _visit_module(self, x: types.ModuleType, label: str) -> None:
+        name = x.__name__
+        if name in _IMPURE_MODULES:
+            self.opaque.append(f"module {name}")
+        if not is_library_module(name):
+            self._objects.append((x, f"module {name}", set()))
+
+    def _visit_function(self, f: types.FunctionType) -> None:
+        code = f.__code__
+        if is_library_file(code.co_filename):
+            module = f.__module__ or ""
+            if module in _IMPURE_MODULES:
+                self.opaque.append(f"{module}.{f.__name__}")
+            wrapped = getattr(f, "__wrapped__", None)
+            if wrapped is not None or f.__closure__:
+                self._visit_cells(f)  # a library's wrapper around a user's function
+            return
+        self.functions.append((f, f.__qualname__))
+        names, strings = names_of(code)
+        self._names |= names
+        if names & _ASKS_FOR_MISSING:
+            self._asks = True
+            self._names |= strings
+        found = f.__globals__
+        missing = []
+        _, watched, _ = self.dicts.setdefault(id(found), (found, {}, f.__module__ or "globals"))
+        for n in names:
+            if n in found:
+                if n not in watched:
+                    value = watched[n] = found[n]
+                    self._push(value, f"global {n!r}")
+            else:
+                if hasattr(builtins, n):
+                    missing.append(n)
+                    if n in _IMPURE_BUILTINS:
+                        self.opaque.append(f"{n}()")
+                module = sys.modules.get(n)
+                if module is not None:  # imported inside the function
+                    self._push(module, f"module {n}")
+        if missing:
+            self.shadows.setdefault(id(found), (found, set()))[1].update(missing)
+        if not watched:
+            del self.dicts[id(found)]
+        self._visit_cells(f)
+        for v in f.__defaults__ or ():
+            self._push(v, f"a default argument of {f.__qualname__}")
+        if f.__kwdefaults__:
+            self._push(f.__kwdefaults__, f"keyword defaults of {f.__qualname__}")
+        if f.__dict__:
+            self._push(f.__dict__, f"attributes of function {f.__qualname__}")
+
+    def _visit_cells(self, f: types.FunctionType) -> None:
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            if id(cell) in self._seen:
+                continue
+            self._seen[id(cell)] = cell
+            try:
+                value = cell.cell_contents
+            except ValueError:
+                continue  # not bound yet; the function would raise if it read it
+            self.cells.append((cell, value, f"closure variable {name!r} of {f.__qualname__}"))
+            self._push(value, f"closure variable {name!r}")
+
+    # -- attributes ---------------------------------------------------------------------------
+
+    def _look_into(self, x: Any, label: str, done: set[str]) -> None:
+        """Watch those attributes of x that the functions reached so far have a name for."""
+        new = self._names - done
+        if not new:
+            return
+        done |= new
+        if isinstance(x, types.ModuleType):
+            self._look_into_dict(vars(x), new, label)
+        elif isinstance(x, type):
+            absent = set()
+            for n in new:
+                if n in vars(x):
+                    self._attribute(x, n, vars(x)[n], f"{x.__name__}.{n}")
+                elif _class_attribute(x, n) is not None:
+                    absent.add(n)  # inherited: an attribute of its own would hide it
+            if absent:
+                self.shadows.setdefault(id(x), (vars(x), set()))[1].update(absent)
+        else:
+            self._look_into_instance(x, new, label)
+
+    def _look_into_dict(self, namespace: dict, names: set[str], label: str) -> None:
+        for n in names:
+            if n in namespace and not (n.startswith("__") and n.endswith("__")):
+                entry = self.dicts.setdefault(id(namespace), (namespace, {}, label))
+                if n not in entry[1]:
+                    entry[1][n] = namespace[n]
+                    self._push(namespace[n], f"{label}.{n}")
+
+    def _look_into_instance(self, x: Any, names: set[str], label: str) -> None:
+        kind = type(x)
+        own = getattr(x, "__dict__", None)
+        absent = set()
+        for n in names:
+            held = _class_attribute(kind, n)
+            if isinstance(held, property):
+                continue  # its code was reached through the class
+            text = f"attribute {n!r} of {label} ({kind.__name__})"
+            if own is not None and n in own:
+                self._attribute(x, n, own[n], text)
+            elif isinstance(held, types.MemberDescriptorType):
+                if hasattr(x, n):
+                    self._attribute(x, n, getattr(x, n), text)
+            elif held is None:
+                if self._asks:
+                    absent.add(n)
+            elif type(held) in SCALARS or not hasattr(held, "__get__"):
+                self._attribute(x, n, held, text)
+            else:
+                absent.add(n)  # a method: an instance attribute would hide it
+        if absent and own is not None:
+            self.shadows.setdefault(id(own), (own, set()))[1].update(absent)
+
+    def _attribute(self, x: Any, name: str, value: Any, label: str) -> None:
+        entry = self.attributes.setdefault(id(x), (x, {}, label))
+        entry[1][name] = value
+        self._push(value, label)
+
+
+def _class_attribute(kind: type, name: str) -> Any:
+    for klass in kind.__mro__:
+        if name in vars(klass):
+            return vars(klass)[name]
+    return None

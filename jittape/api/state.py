@@ -1,0 +1,202 @@
+"""What a tape was recorded under, and the check, on every call, that it still holds.
+
+The check compares by identity, in C: for each namespace that was read one `itemgetter` and one
+`all(map(is_, ...))`. Where an identity changed, values decide (a global rebound to an equal
+number), and the new objects are remembered.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import types
+from collections.abc import Callable
+from operator import attrgetter, is_, itemgetter
+from typing import Any
+
+import numpy as np
+
+from jittape.api.reach import Reach
+
+_code = attrgetter("__code__")
+_defaults = attrgetter("__defaults__")
+_kwdefaults = attrgetter("__kwdefaults__")
+_contents = attrgetter("cell_contents")
+_COPIED = 1 << 15  # bytes: larger arrays are compared block by block
+_BLOCK = 1 << 16  # elements
+
+
+class Watch:
+    """One group of things read together: get(source) yields them, expected is what they were."""
+
+    __slots__ = ("get", "source", "expected", "labels")
+
+    def __init__(self, get: Callable, source: Any, expected: tuple, labels: tuple[str, ...]):
+        self.get = get
+        self.source = source
+        self.expected = expected
+        self.labels = labels
+
+
+class State:
+    """Everything that functions can read besides their arguments, as it was when recorded.
+
+    valid(): nothing has changed (about a microsecond). changed(): what has, in words, after
+    accepting new objects of equal value; None where nothing has.
+    """
+
+    def __init__(self, roots: list[tuple[Any, str]]):
+        reach = Reach(roots)
+        self.opaque = reach.opaque
+        self.truncated = reach.truncated
+        self.known = {id(a) for a, _ in reach.arrays}
+        self.nbytes = sum(a.nbytes for a, _ in reach.arrays)
+        self._held = reach
+        self.watches = tuple(_watches(reach))
+        self.shadows = tuple((m.keys().isdisjoint, frozenset(n)) for m, n in reach.shadows.values())
+        self.contents = tuple(_contents_checks(reach))
+
+    def valid(self) -> bool:
+        try:
+            for w in self.watches:
+                if not all(map(is_, w.get(w.source), w.expected)):
+                    return False
+        except (KeyError, AttributeError, ValueError):
+            return False  # deleted
+        for disjoint, names in self.shadows:
+            if not disjoint(names):
+                return False
+        for same, _ in self.contents:
+            if not same():
+                return False
+        return True
+
+    def changed(self) -> str | None:
+        """What has changed, in words; None where all values are what they were."""
+        for w in self.watches:
+            try:
+                now = tuple(w.get(w.source))
+            except (KeyError, AttributeError, ValueError) as e:
+                return f"{e} was deleted"
+            for a, b, label in zip(now, w.expected, w.labels, strict=True):
+                if not same_value(a, b):
+                    return label
+            w.expected = now
+        for disjoint, names in self.shadows:
+            if not disjoint(names):
+                return f"one of {', '.join(sorted(names))} was hidden by a new name"
+        for same, label in self.contents:
+            if not same():
+                return f"the contents of {label}"
+        return None
+
+
+def _watches(reach: Reach) -> list[Watch]:
+    out = []
+    for namespace, names, label in reach.dicts.values():
+        out.append(_named(itemgetter, namespace, names, f"{label}."))
+    for x, names, _ in reach.attributes.values():
+        if isinstance(x, type):
+            out.append(_named(itemgetter, vars(x), names, f"{x.__name__}."))
+        else:
+            out.append(_named(attrgetter, x, names, f"{type(x).__name__} object's "))
+    if reach.cells:
+        cells, values, labels = zip(*reach.cells, strict=True)
+        out.append(Watch(functools.partial(map, _contents), cells, values, labels))
+    if reach.functions:
+        functions, labels = zip(*reach.functions, strict=True)
+        for get, what in ((_code, "code"), (_defaults, "default arguments")):
+            text = tuple(f"the {what} of {n}" for n in labels)
+            values = tuple(map(get, functions))
+            out.append(Watch(functools.partial(map, get), functions, values, text))
+    return out
+
+
+def _named(getter: Callable, source: Any, names: dict[str, Any], prefix: str) -> Watch:
+    keys = tuple(names)
+    if len(keys) == 1:
+        keys *= 2  # a getter of one name would not give a tuple
+    expected = tuple([names[k] for k in keys])
+    return Watch(getter(*keys), source, expected, tuple(prefix + k for k in keys))
+
+
+# -- contents --------------------------------------------------------------------------------
+
+
+def _contents_checks(reach: Reach) -> list[tuple[Callable[[], bool], str]]:
+    checks = []
+    for x, label in reach.containers:
+        checks.append((_container_check(x), label))
+    for a, label in reach.arrays:
+        checks.append((_array_check(a), label))
+    return checks
+
+
+def _container_check(x: Any) -> Callable[[], bool]:
+    if isinstance(x, bytearray):
+        text = bytes(x)
+        return lambda: x == text
+    if isinstance(x, dict):
+        keys, values, n = tuple(x.keys()), tuple(x.values()), len(x)
+
+        def same_dict() -> bool:
+            return len(x) == n and (
+                (all(map(is_, x.values(), values)) and all(map(is_, x.keys(), keys)))
+                or (all(map(same_value, x.keys(), keys)) and all(map(same_value, x.values(), values)))
+            )
+
+        return same_dict
+    if isinstance(x, set):
+        elements = frozenset(x)
+        return lambda: x == elements
+    items, n = tuple(x), len(x)
+    return lambda: len(x) == n and (all(map(is_, x, items)) or all(map(same_value, x, items)))
+
+
+def _array_check(a: np.ndarray) -> Callable[[], bool]:
+    shape = a.shape
+    if a.dtype.kind == "O":
+        items = a.ravel().tolist()
+        return lambda: a.shape == shape and all(map(is_, a.ravel().tolist(), items))
+    if a.nbytes <= _COPIED:
+        text = a.tobytes()
+        dtype = a.dtype
+        return lambda: a.tobytes() == text and a.shape == shape and a.dtype == dtype
+    copy = np.array(a, order="K")
+    width = {1: "u1", 2: "u2", 4: "u4", 8: "u8"}.get(a.dtype.itemsize)
+    if width is None or not (a.flags.c_contiguous or a.flags.f_contiguous):
+        return lambda: a.shape == shape and a.tobytes() == copy.tobytes()
+    old = copy.ravel("K").view(width)
+
+    def same() -> bool:
+        if a.shape != shape:
+            return False
+        new = a.ravel("K").view(width)
+        for i in range(0, len(old), _BLOCK):
+            if not np.array_equal(new[i : i + _BLOCK], old[i : i + _BLOCK]):
+                return False
+        return True
+
+    return same
+
+
+def same_value(a: Any, b: Any) -> bool:
+    """Whether nothing that is computed from a could differ from what is computed from b."""
+    if a is b:
+        return True
+    kind = type(a)
+    if kind is not type(b):
+        return False
+    if kind is float:
+        return a == b and math.copysign(1.0, a) == math.copysign(1.0, b) or (a != a and b != b)
+    if kind in (int, bool, str, bytes, frozenset, range):
+        return bool(a == b)
+    if kind is complex:
+        return same_value(a.real, b.real) and same_value(a.imag, b.imag)
+    if isinstance(a, np.generic):
+        return a.dtype == b.dtype and a.tobytes() == b.tobytes()
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same_value, a, b))
+    if kind is types.MethodType:
+        return a.__func__ is b.__func__ and a.__self__ is b.__self__
+    return False
