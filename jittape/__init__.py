@@ -7,9 +7,11 @@ from jittape.api.inspect import trace
 from jittape.api.jacobian import hessian, hvp, jacobian
 from jittape.api.vmap import vmap
 from jittape.check import check_grads
+from jittape.config import config
 
 __all__ = [
     "check_grads",
+    "config",
     "grad",
     "hessian",
     "hvp",

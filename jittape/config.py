@@ -1,7 +1,7 @@
 """Settings, from environment variables at import and changeable at any time.
 
-    jittape.config.verify = True
-    with jittape.config.override(debug_nans=True): ...
+jittape.config.verify = True
+with jittape.config.override(debug_nans=True): ...
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from typing import Any
 
 # name: (type, default, meaning); the environment variable is JITTAPE_<NAME>
 SETTINGS: dict[str, tuple[type, Any, str]] = {
-    "verify": (bool, False, "compare every replay with a fresh trace (runs the function each time)"),
+    "verify": (
+        bool,
+        False,
+        "compare every replay with a fresh trace (runs the function each time)",
+    ),
     "debug_nans": (bool, False, "raise NonFiniteError where the first NaN or inf arises"),
     "bit_exact": (bool, False, "replay with NumPy's own loops only, bit by bit as traced"),
     "max_tapes": (int, 64, "tapes kept per key (argument types and state); the oldest is dropped"),

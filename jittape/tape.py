@@ -40,6 +40,11 @@ class Position:
                 return line
         return self.code.co_firstlineno
 
+    @property
+    def derived(self) -> bool:
+        """Whether a derivative rule of this line is meant (offsets are even; rules add 1)."""
+        return bool(self.lasti & 1)
+
     def __str__(self) -> str:
         return f"{self.code.co_filename}:{self.line}"
 

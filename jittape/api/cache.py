@@ -40,6 +40,7 @@ class Recorded:
         self.box = _boxer(tape, structure, static)
         self.confirmed = False
         self.next: dict[tuple[int, Any], Recorded] = {}
+        self.volatile: str | None = None  # why it holds for one call only
         self.hits = 0
         self.used = next(_clock)
         self._prepared: Any = None

@@ -60,9 +60,7 @@ class CacheInfo:
     __repr__ = __str__
 
 
-def describe(
-    slots: Iterable[Slot], traces: int, causes: Mapping[str, int], name: str
-) -> CacheInfo:
+def describe(slots: Iterable[Slot], traces: int, causes: Mapping[str, int], name: str) -> CacheInfo:
     keys = []
     for slot in list(slots):
         tapes = []

@@ -15,12 +15,14 @@ from jittape.api import verify
 from jittape.api.cache import Recorded, Slot, Variant
 from jittape.api.cache_info import CacheInfo, describe
 from jittape.api.compare import difference
+from jittape.api.pickling import reduce
 from jittape.api.run import GuardFailed, HostFailed, run
 from jittape.api.signature import Call, is_dynamic, matcher
 from jittape.api.state import State
 from jittape.config import config
 from jittape.errors import ImpureFunctionWarning, RetraceWarning
 from jittape.locks import ForkSafeLock
+from jittape.tape import Tape
 from jittape.trace.embed import new_input, result_numbers
 from jittape.trace.recorder import Trace, here, open_traces
 from jittape.trace.tracer import Tracer, value_of
@@ -43,6 +45,7 @@ class Transformed:
     """
 
     def __init__(self, fun: Callable, record: Callable, argnums: int | tuple[int, ...] = ()):
+        self.__name__ = str(fun)  # a partial has none
         functools.update_wrapper(self, fun)
         self.fun = fun
         self.made_by: tuple[Callable, tuple, dict[str, Any]] | None = None
@@ -80,9 +83,16 @@ class Transformed:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
+    def __reduce__(self) -> Any:
+        return reduce(self)
+
     def cache_info(self) -> CacheInfo:
         """What is cached: tapes with their guards and hits, traces and what caused them."""
         return describe(self._slots.values(), self._traces, self._causes, self.__name__)
+
+    def tapes(self) -> list[Tape]:
+        """The tapes that are cached, of all keys and states."""
+        return [t.tape for s in self._slots.values() for v in s.variants for t in v.tapes]
 
     def cache_clear(self) -> None:
         """Forget all tapes, and what was found out about the function."""
@@ -176,8 +186,10 @@ class Transformed:
         for old in variant.tapes:
             found = difference(old, fresh)
             if found is None:
-                old.confirmed = True
-                self._trusted = True
+                old.confirmed = self._trusted = True
+                if not variant.state.opaque:  # all it reads is known: one check is enough
+                    for t in variant.tapes:
+                        t.confirmed = True
                 variant.answered(old, failures)
                 return None
             if not old.confirmed and old.holds(inputs):
@@ -270,5 +282,3 @@ class Transformed:
                 ImpureFunctionWarning,
                 stacklevel=4,
             )
-
-

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-
 from jittape.api.cache import Recorded
 from jittape.tape import Const, Tape
 
@@ -105,6 +104,3 @@ def result_difference(tape: Tape, got: list, want: list, exact: bool) -> str | N
 
 def _text(x: np.ndarray) -> str:
     return np.array2string(x, threshold=6, edgeitems=2, separator=", ")
-
-
-

@@ -10,6 +10,7 @@ import numpy as np
 
 from jittape import tree
 from jittape.api.call import Transformed
+from jittape.api.signature import by_identity
 from jittape.passes.differentiate import forward, reverse
 from jittape.trace.embed import embed
 from jittape.trace.inner import Inner
@@ -25,12 +26,15 @@ def optional_function(transform: Callable) -> Callable:
     @functools.wraps(transform)
     def decorator(fun: Callable | None = None, /, *args: Any, **options: Any) -> Any:
         if fun is None:
-            return lambda f: transform(f, *args, **options)
+            return lambda f: decorator(f, *args, **options)
         if not callable(fun):
             raise TypeError(
                 f"{here()}: {transform.__name__} takes a function, not {type(fun).__name__}"
             )
-        return transform(fun, *args, **options)
+        made = transform(fun, *args, **options)
+        if isinstance(made, Transformed):
+            made.made_by = (decorator, args, options)  # what pickle needs
+        return made
 
     return decorator
 
@@ -155,7 +159,7 @@ def jvp(fun: Callable, primals: tuple, tangents: tuple) -> tuple[Any, Any]:
     return _pushforward(fun)(tuple(primals), tuple(tangents))
 
 
-@functools.lru_cache(maxsize=256)
+@by_identity
 def _pushforward(fun: Callable) -> Transformed:
     name = getattr(fun, "__name__", str(fun))
 

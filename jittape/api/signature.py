@@ -53,6 +53,23 @@ class Identity:
         return f"object {type(self.object).__name__} at {id(self.object):#x}"
 
 
+def by_identity(make: Callable[[Any], Any], bound: int = 256) -> Callable[[Any], Any]:
+    """make(x) kept for each object x, which need not be hashable; equal is not the same here."""
+    kept: dict[Identity, Any] = {}
+
+    def found(x: Any) -> Any:
+        key = Identity(x)
+        made = kept.get(key)
+        if made is None:
+            made = make(x)
+            while len(kept) >= bound:
+                kept.pop(next(iter(kept)), None)
+            kept[key] = made
+        return made
+
+    return found
+
+
 def leaf_key(x: Any, dynamic: bool) -> Any:
     """What a tape is specialised to of one leaf."""
     if dynamic:
@@ -133,9 +150,7 @@ def matcher(call: Call) -> Callable[[tuple, dict, list], bool]:
     This is what each call pays, so plain positional arrays have a way of their own.
     """
     args, kwargs = call.rebuilt(list(range(len(call.leaves))))
-    leaves = [
-        _leaf_matcher(x, d) for x, d in zip(call.leaves, call.dynamic, strict=True)
-    ]
+    leaves = [_leaf_matcher(x, d) for x, d in zip(call.leaves, call.dynamic, strict=True)]
     if not kwargs and all(type(i) is int for i in args):
         if len(args) == 1 and type(call.leaves[0]) is _ndarray and call.dynamic[0]:
             return _one_array(call.leaves[0])

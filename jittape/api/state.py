@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 
 from jittape.api.reach import Reach
+from jittape.bits import SMALL, same_bits
 
 _code = attrgetter("__code__")
 _defaults = attrgetter("__defaults__")
 _kwdefaults = attrgetter("__kwdefaults__")
 _contents = attrgetter("cell_contents")
-_COPIED = 1 << 15  # bytes: larger arrays are compared block by block
-_BLOCK = 1 << 16  # elements
 
 
 class Watch:
@@ -142,7 +141,10 @@ def _container_check(x: Any) -> Callable[[], bool]:
         def same_dict() -> bool:
             return len(x) == n and (
                 (all(map(is_, x.values(), values)) and all(map(is_, x.keys(), keys)))
-                or (all(map(same_value, x.keys(), keys)) and all(map(same_value, x.values(), values)))
+                or (
+                    all(map(same_value, x.keys(), keys))
+                    and all(map(same_value, x.values(), values))
+                )
             )
 
         return same_dict
@@ -158,26 +160,12 @@ def _array_check(a: np.ndarray) -> Callable[[], bool]:
     if a.dtype.kind == "O":
         items = a.ravel().tolist()
         return lambda: a.shape == shape and all(map(is_, a.ravel().tolist(), items))
-    if a.nbytes <= _COPIED:
+    dtype = a.dtype
+    if a.nbytes <= SMALL:
         text = a.tobytes()
-        dtype = a.dtype
         return lambda: a.tobytes() == text and a.shape == shape and a.dtype == dtype
     copy = np.array(a, order="K")
-    width = {1: "u1", 2: "u2", 4: "u4", 8: "u8"}.get(a.dtype.itemsize)
-    if width is None or not (a.flags.c_contiguous or a.flags.f_contiguous):
-        return lambda: a.shape == shape and a.tobytes() == copy.tobytes()
-    old = copy.ravel("K").view(width)
-
-    def same() -> bool:
-        if a.shape != shape:
-            return False
-        new = a.ravel("K").view(width)
-        for i in range(0, len(old), _BLOCK):
-            if not np.array_equal(new[i : i + _BLOCK], old[i : i + _BLOCK]):
-                return False
-        return True
-
-    return same
+    return lambda: a.shape == shape and a.dtype == dtype and same_bits(a, copy)
 
 
 def same_value(a: Any, b: Any) -> bool:

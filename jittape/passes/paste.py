@@ -102,7 +102,7 @@ class Builder:
         if len(self.tape):
             known = where >= 0
             self.where_code[at] = np.where(known, self.tape.where_code[where], -1)
-            self.where_lasti[at] = np.where(known, self.tape.where_lasti[where], -1)
+            self.where_lasti[at] = np.where(known, self.tape.where_lasti[where] | 1, -1)
 
     def paste(
         self,

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.bits import same_bits
 from jittape.errors import LeakedTracerError, TraceError
 from jittape.ops import declare
 from jittape.ops.declare import Op, Signature
@@ -71,6 +72,10 @@ class Trace:
         self.literals: dict[Any, int] = {}
         self.flats: dict[tuple[int, int], Any] = {}  # arrays read by index, flattened
         self.held: list[Any] = []  # keeps objects alive whose id() is a key above
+        # contents of live constants at their first use, by index; and why the tape is valid for
+        # this one call only, if it is
+        self.snapshots: dict[int, np.ndarray] = {}
+        self.volatile: str | None = None
 
     def __enter__(self) -> Trace:
         traces = _stack.traces
@@ -94,8 +99,18 @@ class Trace:
         return -2 * len(self.inputs)
 
     def add_const(self, value: np.ndarray, live: bool) -> int:
-        """Number of a captured array. live: read the user's memory at each sweep."""
+        """Number of a captured array. live: read the user's memory at each sweep.
+
+        An array that is written to between two uses in one trace is two constants: what it held
+        at first, frozen, and the array itself.
+        """
         found = self.const_ids.get(id(value))
+        if found is not None and live and self.concrete:
+            k = (-found - 1) >> 1
+            snapshot = self.snapshots.get(k)
+            if snapshot is not None and not same_bits(value, snapshot):
+                self._freeze(k)
+                found = None
         if found is None:
             if value.dtype.kind not in "fciub":
                 raise TraceError(
@@ -106,7 +121,13 @@ class Trace:
             self.consts.append(Const(value, live, aval_of(value)))
             found = self.const_ids[id(value)] = -2 * len(self.consts) + 1
             self.held.append(value)
+            if live and self.concrete:
+                self.snapshots[len(self.consts) - 1] = np.array(value, order="K")
         return found
+
+    def _freeze(self, k: int) -> None:
+        """Constant k keeps what the array held when it was first used."""
+        self.consts[k] = Const(self.snapshots.pop(k), False, self.consts[k].aval)
 
     def literal(self, number: Any, dtype: np.dtype) -> int:
         """Number of a scalar constant of this dtype."""
@@ -205,6 +226,10 @@ class Trace:
 
     def finish(self, outputs: Sequence[int]) -> Tape:
         """The immutable tape of what was recorded."""
+        for k, snapshot in list(self.snapshots.items()):
+            if not same_bits(self.consts[k].value, snapshot):
+                self._freeze(k)  # written to after its last use
+        self.snapshots.clear()
 
         def flat(a: array) -> np.ndarray:
             return np.array(a, dtype=np.int32)

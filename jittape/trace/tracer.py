@@ -8,6 +8,7 @@ nothing of differentiation.
 from __future__ import annotations
 
 import sys
+from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,7 @@ class Tracer:
         if method == "__call__" and not kwargs:
             op = ufuncs.get(ufunc)
             if op is not None:
-                if ufunc.nin == 1 and self._trace.fast:
+                if ufunc.nin == 1 and self._trace.fast and self._trace.thread == get_ident():
                     sig = op.memo.get(self._aval)
                     if sig is not None:
                         trace = self._trace
@@ -118,7 +119,7 @@ def trace_of(operands: Any) -> Trace | None:
             t = x._trace
             if trace is None or t.level > trace.level:
                 trace = t
-            if not t.open:
+            if not t.open or t.thread != get_ident():
                 raise leaked(x)
     return trace
 
@@ -188,7 +189,13 @@ def record(op: Op, operands: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
     avals = tuple([x._aval if isinstance(x, Tracer) else aval_of(x) for x in operands])
     sig = signature(op, params, avals)
     if trace.concrete:
-        value = op.evaluate(*[value_of(x) for x in operands], **sig.kwargs)
+        try:
+            value = op.evaluate(*[value_of(x) for x in operands], **sig.kwargs)
+        except Exception as e:
+            # what the user's code does about it depends on values that no guard looks at
+            for t in open_traces():
+                t.volatile = f"{here()}: {op.name} raised {type(e).__name__}"
+            raise
         if op.kind is Kind.LAYOUT or op.kind is Kind.GATHER:
             number = trace.emit(sig, numbers)
             view = maybe_view(trace, sig, operands, number, value)
@@ -313,7 +320,7 @@ def _forward(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
 
     def method(self: Tracer, other: Any) -> Any:
         trace = self._trace
-        if trace.fast:
+        if trace.fast and trace.thread == get_ident():
             if type(other) is Tracer and other._trace is trace:
                 sig = memo.get((self._aval, other._aval))
                 number, value, weak = other._id, other._value, self._weak and other._weak
@@ -349,7 +356,12 @@ def _reflected(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
 
     def method(self: Tracer, other: Any) -> Any:
         trace = self._trace
-        if trace.fast and type(other) is float and self._aval.dtype is _F8:
+        if (
+            trace.fast
+            and type(other) is float
+            and trace.thread == get_ident()
+            and self._aval.dtype is _F8
+        ):
             sig = memo.get((_FLOAT64, self._aval))
             frame = getframe(1)
             c = trace.code_ids.get(id(frame.f_code), -1)
