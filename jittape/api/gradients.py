@@ -12,6 +12,7 @@ from jittape import tree
 from jittape.api.call import Transformed
 from jittape.api.signature import by_identity
 from jittape.passes.differentiate import forward, reverse
+from jittape.passes.simplify import simplify
 from jittape.trace.embed import embed
 from jittape.trace.inner import Inner
 from jittape.trace.recorder import here
@@ -83,7 +84,8 @@ def _gradient(fun: Callable, argnums: Argnums, has_aux: bool, with_value: bool) 
             value, aux = split_aux(inner.run(), has_aux, name)
             value = scalar(value, name)
             extra, restore = traced_leaves(aux)
-            tape = inner.finish([value, *extra])
+            # Simplified first: a value read many times has one adjoint, placed once.
+            tape, _ = simplify(inner.finish([value, *extra]))
         wrt = range(len(inner.leaves))
         swept = reverse(tape, wrt, seeds=[int(tape.outputs[0])])
         out = embed(swept, [*inner.operands, value.dtype.type(1)])
