@@ -226,7 +226,7 @@ def _lapack_trtrs(char: str) -> Any:
 def _triangle(x: Any, is_lower: bool, unit: bool) -> Any:
     if is_lower:
         return lower(x, -1 if unit else 0)
-    return masked(x, ~np.tri(*x.shape[-2:], 0 if unit else -1, dtype=bool))
+    return masked(x, ~np.tri(x.shape[-2], x.shape[-1], 0 if unit else -1, dtype=bool))
 
 
 def _triangular_vjp(g: Any, out: Any, a: Any, b: Any, lower: bool, unit: bool) -> tuple:
