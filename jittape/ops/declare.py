@@ -49,6 +49,14 @@ class Case:
     name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """In place of a partial derivative or cotangent that is not offered; why: with the remedy.
+    It is an error only where that operand is differentiated."""
+
+    why: str
+
+
 @dataclass(eq=False, slots=True)
 class Op:
     """One primitive operation of the tape.

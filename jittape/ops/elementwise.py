@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from jittape.ops.declare import Case, Kind, Op, declare
+from jittape.errors import DifferentiationError
+from jittape.ops.declare import Case, Kind, Op, Refused, declare
 from jittape.types import Aval, aval
 
-Partial = Callable[..., Any] | int
+Partial = Callable[..., Any] | int | Refused
 
 BINARY_CASES = (
     Case(((3,), (3,))),
@@ -49,6 +50,8 @@ def partial_jvp(partials: tuple[Partial, ...]) -> Callable[..., Any]:
         for t, p in zip(tangents, partials, strict=True):
             if t is not None:
                 term = _times(t, p, out, args)
+                if isinstance(term, Refused):
+                    raise DifferentiationError(term.why)
                 total = term if total is None else add(total, term)
         return total
 
@@ -58,6 +61,8 @@ def partial_jvp(partials: tuple[Partial, ...]) -> Callable[..., Any]:
 def _times(g: Any, partial: Partial, out: Any, args: tuple) -> Any:
     if callable(partial):
         return amul(g, partial(out, *args))
+    if isinstance(partial, Refused):
+        return partial
     return g if partial == 1 else negative(g)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jittape.errors import DifferentiationError
-from jittape.ops.declare import Signature
+from jittape.ops.declare import Refused, Signature
 from jittape.ops.elementwise import cast
 from jittape.ops.shape import unbroadcast
 from jittape.tape import Tape, assemble, open_numbers
@@ -118,6 +118,9 @@ def vjp_template(sig: Signature, active: int) -> Template:
 
         def rule(args: list[Any]) -> list[Any]:
             cotangents = op.vjp(*args, **sig.kwargs)
+            for i, c in enumerate(cotangents):
+                if isinstance(c, Refused) and active >> i & 1:
+                    raise DifferentiationError(f"{op.name}: {c.why}")
             # a rule's None for an operand is a zero: each active operand gets a contribution
             return [
                 (0.0 if c is None else c) if active >> i & 1 else None

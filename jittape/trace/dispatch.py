@@ -6,8 +6,10 @@ which compose ops the way NumPy's own Python code composes ufuncs.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -70,6 +72,17 @@ def lookup(func: Callable) -> Callable:
             "derivative should flow through it"
         )
     return found.run
+
+
+def load_scipy(ufunc: np.ufunc) -> bool:
+    """Declare SciPy's special functions if they are not yet; whether `ufunc` is one of them.
+
+    SciPy is optional: its ops are declared when the first of its ufuncs meets a tracer.
+    """
+    if "scipy.special" not in sys.modules or "jittape.scipy.special" in sys.modules:
+        return False
+    import_module("jittape.scipy.special")
+    return ufunc in ufuncs or ufunc in implementations
 
 
 def index_table() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.ops import declare
 from jittape.ops.declare import Kind, Op, Signature, signatures
-from jittape.trace.dispatch import implementations, lookup, ufuncs
+from jittape.trace.dispatch import implementations, load_scipy, lookup, ufuncs
 from jittape.trace.recorder import Trace, here, leaked, open_traces
 from jittape.types import Aval, aval, aval_of
 
@@ -264,6 +264,8 @@ def ufunc_call(ufunc: Any, method: str, inputs: tuple, kwargs: dict) -> Any:
         op = ufuncs.get(ufunc)
         if op is not None:
             return lookup(_UFUNC_KEYWORDS)(op, inputs, kwargs)
+        if load_scipy(ufunc):
+            return ufunc(*inputs, **kwargs)
         return lookup(ufunc)
     return lookup(getattr(np.ufunc, method))(ufunc, *inputs, **kwargs)
 

@@ -1,0 +1,179 @@
+"""scipy.special on traced and concrete arrays.
+
+SciPy's ufuncs (erf, gammaln, jv, ...) record themselves and are passed on as they are. What SciPy
+writes in Python converts its arguments to arrays first and so never meets a tracer: it is
+written anew here, with SciPy's signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import lgamma, log, pi
+from typing import Any
+
+import numpy as np
+import scipy.special as sp
+
+from jittape.errors import TraceError
+from jittape.ops import special as ops
+from jittape.ops.declare import Case
+from jittape.ops.stop import stop
+from jittape.trace.dispatch import implements, index_table
+from jittape.trace.recorder import here
+from jittape.trace.tracer import Tracer, as_operand
+
+index_table()
+
+
+def __getattr__(name: str) -> Any:
+    found = getattr(sp, name)
+    if isinstance(found, np.ufunc) or not callable(found) or isinstance(found, type):
+        return found
+    return _concrete_only(found)
+
+
+def _concrete_only(function: Callable) -> Callable:
+    """A function of SciPy's that works on arrays only."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for x in (*args, *kwargs.values()):
+            if isinstance(x, Tracer):
+                raise TraceError(
+                    f"{here()}: scipy.special.{function.__name__} is not recorded by jittape; "
+                    "wrap it in jittape.custom_vjp with its derivative, or pass "
+                    "jittape.stop_gradient(x) values outside the differentiated function"
+                )
+        return function(*args, **kwargs)
+
+    call.__name__ = function.__name__
+    call.__doc__ = function.__doc__
+    return call
+
+
+def _operands(*xs: Any) -> tuple[list[Any], bool]:
+    """The arguments as operands, and whether one of them is a tracer."""
+    operands = [x if x is None else as_operand(x) for x in xs]
+    return operands, any(isinstance(x, Tracer) for x in operands)
+
+
+@implements(
+    sp.logsumexp,
+    cases=(
+        Case(((2, 3),)),
+        Case(((2, 3),), {"axis": 1}),
+        Case(((2, 3),), {"axis": 0, "keepdims": True, "b": np.array([[1.0], [2.0]])}),
+    ),
+    kinks="the gradient is 0 where the sum is 0, as that of all -inf",
+)
+def logsumexp(
+    a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False
+) -> Any:
+    """log(sum(b * exp(a))) over `axis`, without overflow. As scipy.special.logsumexp.
+
+    a, b: arrays that broadcast against each other. Returns an array without the reduced axes,
+    or (log |sum|, sign) with return_sign. The gradient where the sum is 0 (all a -inf) is 0.
+    """
+    (a, b), traced = _operands(a, b)
+    if not traced:
+        return sp.logsumexp(a, axis=axis, b=b, keepdims=keepdims, return_sign=return_sign)
+    if b is not None:
+        a = np.where(b == 0, -np.inf, a)
+    # any shift will do, so that none flows through it
+    top = _stopped(np.max(a, axis=axis, keepdims=True))
+    top = np.where(np.isfinite(top), top, 0.0)
+    terms = np.exp(a - top)
+    if b is not None:
+        terms = b * terms
+    s = np.sum(terms, axis=axis, keepdims=keepdims)
+    sign = None
+    if return_sign:
+        sign = np.sign(s)
+        s = np.abs(s)
+    null = s == 0
+    top = np.reshape(top, s.shape)
+    out = np.where(null, -np.inf, np.log(np.where(null, 1.0, s)) + top)
+    return (out, sign) if return_sign else out
+
+
+def _stopped(x: Any) -> Any:
+    return stop(x) if isinstance(x, Tracer) else x
+
+
+@implements(sp.softmax, cases=(Case(((2, 3),)), Case(((2, 3),), {"axis": 1})))
+def softmax(x: Any, axis: Any = None) -> Any:
+    """exp(x) / sum(exp(x)) over `axis`, without overflow. As scipy.special.softmax."""
+    (x,), traced = _operands(x)
+    if not traced:
+        return sp.softmax(x, axis=axis)
+    e = np.exp(x - _stopped(np.max(x, axis=axis, keepdims=True)))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@implements(sp.log_softmax, cases=(Case(((2, 3),)), Case(((2, 3),), {"axis": 1})))
+def log_softmax(x: Any, axis: Any = None) -> Any:
+    """log(softmax(x)), without overflow. As scipy.special.log_softmax."""
+    (x,), traced = _operands(x)
+    if not traced:
+        return sp.log_softmax(x, axis=axis)
+    shifted = x - _stopped(np.max(x, axis=axis, keepdims=True))
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+@implements(sp.multigammaln, cases=(Case(((3,), 2)),), domain=(2.0, 5.0))
+def multigammaln(a: Any, d: int) -> Any:
+    """Logarithm of the multivariate gamma function of dimension d. As scipy.special's."""
+    (a,), traced = _operands(a)
+    if not traced:
+        return sp.multigammaln(a, d)
+    total = d * (d - 1) * 0.25 * log(pi)
+    for j in range(1, d + 1):
+        total = total + sp.gammaln(a - (j - 1.0) / 2)
+    return total
+
+
+@implements(sp.polygamma, cases=(Case((0, (3,))), Case((2, (3,)))), domain=(0.3, 4.0))
+def polygamma(n: int, x: Any) -> Any:
+    """The n-th derivative of digamma at x; n is a constant. As scipy.special.polygamma."""
+    (x,), traced = _operands(x)
+    if not traced:
+        return sp.polygamma(n, x)
+    n = int(n)
+    if n == 0:
+        return sp.psi(x)
+    return (-1.0) ** (n + 1) * np.exp(lgamma(n + 1.0)) * ops.zeta(n + 1.0, x)
+
+
+@implements(sp.zeta, cases=(Case((3.0, (3,))),), domain=(0.3, 4.0))
+def zeta(x: Any, q: Any = None, out: Any = None) -> Any:
+    """Hurwitz zeta function; differentiable in q. As scipy.special.zeta."""
+    (x, q), traced = _operands(x, q)
+    if not traced:
+        return sp.zeta(x, q, out)
+    return ops.zeta(x, 1.0 if q is None else q)
+
+
+@implements(sp.softplus, cases=(Case(((3,),)),)) if hasattr(sp, "softplus") else (lambda f: f)
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), without overflow. As scipy.special.softplus."""
+    return np.logaddexp(0.0, x)
+
+
+@implements(sp.sici, cases=(Case(((3,),)),), domain=(0.5, 3.0))
+def sici(x: Any) -> tuple[Any, Any]:
+    """Sine and cosine integrals (Si, Ci). As scipy.special.sici."""
+    (x,), _ = _operands(x)
+    return ops.sine_integral(x), ops.cosine_integral(x)
+
+
+@implements(sp.shichi, cases=(Case(((3,),)),), domain=(0.5, 3.0))
+def shichi(x: Any) -> tuple[Any, Any]:
+    """Hyperbolic sine and cosine integrals (Shi, Chi). As scipy.special.shichi."""
+    (x,), _ = _operands(x)
+    return ops.sinh_integral(x), ops.cosh_integral(x)
+
+
+@implements(sp.fresnel, cases=(Case(((3,),)),))
+def fresnel(z: Any) -> tuple[Any, Any]:
+    """Fresnel integrals (S, C). As scipy.special.fresnel."""
+    (z,), _ = _operands(z)
+    return ops.fresnel_sine(z), ops.fresnel_cosine(z)
