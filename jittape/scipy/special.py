@@ -17,6 +17,7 @@ import scipy.special as sp
 from jittape.errors import TraceError
 from jittape.ops import special as ops
 from jittape.ops.declare import Case
+from jittape.ops.gamma import zeta as zeta_op
 from jittape.ops.stop import stop
 from jittape.trace.dispatch import implements, index_table
 from jittape.trace.recorder import here
@@ -140,7 +141,7 @@ def polygamma(n: int, x: Any) -> Any:
     n = int(n)
     if n == 0:
         return sp.psi(x)
-    return (-1.0) ** (n + 1) * np.exp(lgamma(n + 1.0)) * ops.zeta(n + 1.0, x)
+    return (-1.0) ** (n + 1) * np.exp(lgamma(n + 1.0)) * zeta_op(n + 1.0, x)
 
 
 @implements(sp.zeta, cases=(Case((3.0, (3,))),), domain=(0.3, 4.0))
@@ -149,7 +150,7 @@ def zeta(x: Any, q: Any = None, out: Any = None) -> Any:
     (x, q), traced = _operands(x, q)
     if not traced:
         return sp.zeta(x, q, out)
-    return ops.zeta(x, 1.0 if q is None else q)
+    return zeta_op(x, 1.0 if q is None else q)
 
 
 @implements(sp.softplus, cases=(Case(((3,),)),)) if hasattr(sp, "softplus") else (lambda f: f)
