@@ -9,6 +9,7 @@ import shim  # noqa: F401
 import jittape
 from jittape.execute import GuardFailure, run
 from jittape.passes.evaluate import evaluate
+from jittape.passes.verify import verify
 from jittape.program import compile_program
 
 rng = np.random.default_rng(0)
@@ -31,6 +32,7 @@ def check(fun, *shapes, grad=True, rtol=1e-12, low=0.5, high=1.5):
         transform = jittape.jit(fun)
     tape = tape_of(transform, *draw())
     program = compile_program(tape)
+    verify(program.tape)
     for _ in range(3):
         inputs = [np.asarray(x) for x in draw()]
         want = evaluate(tape, inputs)

@@ -22,6 +22,7 @@ COMMUTES, GUARDS, OPAQUE, SPLAT = 1, 2, 4, 8
 ONE_FIRST, ONE_SECOND, ZERO_SECOND = 16, 32, 64
 FACTOR, IDENTITY, TWICE = 256, 512, 1024
 FOLD_BYTES = 4096
+COMMUTING = ("add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "equal")
 
 
 def traits(s: Signature) -> tuple[int, int]:
@@ -48,7 +49,7 @@ def traits(s: Signature) -> tuple[int, int]:
         return bits, other
     first = s.avals[0] is s.out
     second = len(s.avals) == 2 and s.avals[1] is s.out
-    if name in ("add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "equal"):
+    if len(s.avals) == 2 and s.avals[0] is s.avals[1] and name in COMMUTING:
         bits |= COMMUTES
     if name in ("multiply", "amul"):
         bits |= (ONE_FIRST if second else 0) | (ONE_SECOND if first else 0)
@@ -185,7 +186,7 @@ def rewrite(first, sigs, args, ptr, bits, other, value, rep, table, size, output
                 args[lo + 1] = args[lo]
             elif b & 256 and ((x == x and x != 0.0) or (y == y and y - y == 0.0)):
                 sigs[i] = other[i]
-                b |= 1
+                b |= 1 if b & 16 and b & 32 else 0
             if b & 1 and args[lo] > args[lo + 1]:
                 swap = args[lo]
                 args[lo] = args[lo + 1]
