@@ -1,6 +1,7 @@
 """Elementwise ops: NumPy's float ufuncs with their partial derivatives.
 
-A partial is a function of (output, *operands), or the number 1 or -1. Both modes derive from it:
+A partial is a function of (output, *operands), the number 1 or -1, or None where no derivative
+flows. Both modes derive from it:
 cotangent_i = amul(g, partial_i), tangent = sum of amul(t_i, partial_i). `amul` is the annihilating
 product: 0 where its first factor is 0, so that 0 * inf in a sweep is 0 (`where(x > 0, log(x), 0)`
 has no NaN gradient). Cotangents are transposed without conjugation (JAX's convention).
@@ -17,7 +18,7 @@ from jittape.errors import DifferentiationError
 from jittape.ops.declare import Case, Kind, Op, Refused, declare
 from jittape.types import Aval, aval
 
-Partial = Callable[..., Any] | int | Refused
+Partial = Callable[..., Any] | int | Refused | None
 
 BINARY_CASES = (
     Case(((3,), (3,))),
@@ -39,7 +40,7 @@ def ufunc_infer(ufunc: np.ufunc) -> Callable[..., Aval]:
 
 def partial_vjp(partials: tuple[Partial, ...]) -> Callable[..., Any]:
     def vjp(g: Any, out: Any, *args: Any) -> tuple:
-        return tuple([_times(g, p, out, args) for p in partials])
+        return tuple([None if p is None else _times(g, p, out, args) for p in partials])
 
     return vjp
 
@@ -48,12 +49,12 @@ def partial_jvp(partials: tuple[Partial, ...]) -> Callable[..., Any]:
     def jvp(tangents: tuple, out: Any, *args: Any) -> Any:
         total = None
         for t, p in zip(tangents, partials, strict=True):
-            if t is not None:
+            if t is not None and p is not None:
                 term = _times(t, p, out, args)
                 if isinstance(term, Refused):
                     raise DifferentiationError(term.why)
                 total = term if total is None else add(total, term)
-        return total
+        return 0.0 if total is None else total
 
     return jvp
 
@@ -172,7 +173,10 @@ def _cast(x: Any, dtype: np.dtype) -> Any:
     return x.astype(dtype)[()]
 
 
-# -- NumPy's ufuncs ------------------------------------------------------------------------------
+# -- the ufuncs that rules are made of -----------------------------------------------------------
+
+POSITIVE = ((0.1, 4.0),)
+BOTH = ((-2.0, 2.0), (0.5, 2.0))
 
 add = elementwise(np.add, 1, 1)
 subtract = elementwise(np.subtract, 1, -1)
@@ -184,12 +188,14 @@ divide = elementwise(
     np.divide,
     lambda y, a, b: reciprocal(b),
     lambda y, a, b: -(y * reciprocal(b)),
-    domain=((-2.0, 2.0), (0.5, 2.0)),
+    domain=BOTH,
 )
 square = elementwise(np.square, lambda y, x: x + x)
-sqrt = elementwise(np.sqrt, lambda y, x: 0.5 / y, domain=((0.1, 4.0),))
+sqrt = elementwise(
+    np.sqrt, lambda y, x: 0.5 / y, domain=POSITIVE, kinks="inf at 0; a zero adjoint gives 0"
+)
 exp = elementwise(np.exp, lambda y, x: y)
-log = elementwise(np.log, lambda y, x: reciprocal(x), domain=((0.1, 4.0),))
+log = elementwise(np.log, lambda y, x: reciprocal(x), domain=POSITIVE)
 sin = elementwise(np.sin, lambda y, x: cos(x))
 cos = elementwise(np.cos, lambda y, x: -sin(x))
 tanh = elementwise(np.tanh, lambda y, x: 1.0 - square(y))
@@ -205,7 +211,7 @@ logical_or = elementwise(np.logical_or)
 logical_not = elementwise(np.logical_not)
 
 
-def _share(y: Any, a: Any, b: Any) -> Any:
+def share(y: Any, a: Any, b: Any) -> Any:
     """1 where a is the result alone, 1/2 where it ties with b, 0 elsewhere."""
     half = y.dtype.type(0.5)
     one = y.dtype.type(1)
@@ -213,10 +219,14 @@ def _share(y: Any, a: Any, b: Any) -> Any:
     return where(equal(a, b), half, where(equal(a, y), one, zero))
 
 
-_TIES = "the gradient is shared equally at ties"
-maximum = elementwise(
-    np.maximum, lambda y, a, b: _share(y, a, b), lambda y, a, b: _share(y, b, a), kinks=_TIES
-)
-minimum = elementwise(
-    np.minimum, lambda y, a, b: _share(y, a, b), lambda y, a, b: _share(y, b, a), kinks=_TIES
-)
+TIES = "the gradient is shared equally at ties; 0 where the result is NaN"
+
+
+def extremum(ufunc: np.ufunc) -> Op:
+    return elementwise(
+        ufunc, lambda y, a, b: share(y, a, b), lambda y, a, b: share(y, b, a), kinks=TIES
+    )
+
+
+maximum = extremum(np.maximum)
+minimum = extremum(np.minimum)

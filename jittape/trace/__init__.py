@@ -1,7 +1,15 @@
 """Tracing: from a plain NumPy function to a Tape."""
 
-from jittape.ops import elementwise, index, product, reduce, shape, sort  # noqa: F401
-from jittape.trace import dispatch, guards, operators, views  # noqa: I001
+from importlib import import_module
+from pkgutil import iter_modules
+
+from jittape import ops
+
+# every op is declared before the tables of dispatch are derived
+for _module in iter_modules(ops.__path__):
+    import_module(f"jittape.ops.{_module.name}")
+
+from jittape.trace import dispatch, guards, operators, views  # noqa: E402, I001
 
 dispatch.index_table()
 __all__ = ["dispatch", "guards", "operators", "views"]

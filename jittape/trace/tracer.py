@@ -44,18 +44,35 @@ class Tracer:
         if method == "__call__" and not kwargs:
             op = ufuncs.get(ufunc)
             if op is not None:
-                if ufunc.nin == 1 and self._trace.fast and self._trace.thread == get_ident():
-                    sig = op.memo.get(self._aval)
-                    if sig is not None:
-                        trace = self._trace
-                        value = ufunc(self._value)
-                        return Tracer(trace, trace.emit(sig, (self._id,)), sig.out, value)
-                    result = op(*inputs)
-                    if result._trace is self._trace and op.kernel is ufunc:
-                        sig = signatures[result._trace.sigs[result._id]]
-                        if sig.op is op and sig.avals == (self._aval,):
-                            op.memo[self._aval] = sig
-                    return result
+                trace = self._trace
+                if trace.fast and op.kernel is ufunc and trace.thread == get_ident():
+                    # what each ufunc call of a traced Python loop pays, hence the plain code
+                    if ufunc.nin == 1:
+                        sig = op.memo.get(self._aval) or self_signature(op, self._aval)
+                        number = self._id  # may refresh a view, so read first
+                        if sig is not None:
+                            frame = sys._getframe(1)
+                            c = trace.code_ids.get(id(frame.f_code), -1)
+                            if c < 0:
+                                value = ufunc(self._value)
+                                return Tracer(trace, trace.emit(sig, (number,)), sig.out, value)
+                            index = len(trace.sigs)
+                            trace.args.append(number)
+                            trace.sigs.append(sig.id)
+                            trace.where_code.append(c)
+                            trace.where_lasti.append(frame.f_lasti)
+                            return Tracer(trace, index, sig.out, ufunc(self._value))
+                    elif ufunc.nin == 2:
+                        left = direct_operand(trace, inputs[0])
+                        right = direct_operand(trace, inputs[1])
+                        if left is not None and right is not None:
+                            sig = op.memo.get((left[0], right[0]))
+                            if sig is None:
+                                sig = direct_signature(op, left[0], right[0])
+                            if sig is not None:
+                                value = ufunc(left[2], right[2])
+                                index = trace.emit(sig, (left[1], right[1]))
+                                return Tracer(trace, index, sig.out, value)
                 return op(*inputs)
         return ufunc_call(ufunc, method, inputs, kwargs)
 
@@ -263,7 +280,7 @@ def ufunc_call(ufunc: Any, method: str, inputs: tuple, kwargs: dict) -> Any:
             return found.run(*inputs, **kwargs)
         op = ufuncs.get(ufunc)
         if op is not None:
-            return lookup(_UFUNC_KEYWORDS)(op, inputs, kwargs)
+            return ufunc_keywords[0](op, inputs, kwargs)
         if load_scipy(ufunc):
             return ufunc(*inputs, **kwargs)
         return lookup(ufunc)
@@ -288,15 +305,28 @@ def OUT() -> None:
     """Key in the table of implementations for calls with out=."""
 
 
-def _UFUNC_KEYWORDS() -> None:
-    """Key in the table of implementations for a ufunc call with out=, where= or dtype=."""
+# How an op is called with out=, where=, dtype=; functions.ufuncs puts its own in place.
+ufunc_keywords: list[Callable[[Op, tuple, dict], Any]] = [lambda op, inputs, kwargs: op(*inputs)]
 
 
-# -- operators -------------------------------------------------------------------------------
+# -- signatures for the fast paths ---------------------------------------------------------------
 
 _F8 = np.dtype(np.float64)
 _FLOAT64 = aval((), np.float64)
-_ACCEPTED = (Tracer, np.ndarray, np.generic, int, float, complex, list, tuple)
+
+
+def self_signature(op: Op, a: Aval) -> Signature | None:
+    """The signature of a unary op where its operand needs no cast, for the fast path."""
+    found = op.memo.get(a, 0)
+    if found == 0:
+        found = None
+        try:
+            if op.kernel.resolve_dtypes((a.dtype, None))[0] == a.dtype:
+                found = signature(op, (), (a,))
+        except TypeError:
+            found = None  # the slow path raises it with the user's line
+        op.memo[a] = found
+    return found
 
 
 def direct_signature(op: Op, left: Aval, right: Aval) -> Signature | None:
@@ -304,10 +334,10 @@ def direct_signature(op: Op, left: Aval, right: Aval) -> Signature | None:
     found = op.memo.get((left, right), 0)
     if found == 0:
         found = None
-        if left.dtype == right.dtype and isinstance(op.kernel, np.ufunc):
+        if isinstance(op.kernel, np.ufunc):
             try:
                 dtypes = op.kernel.resolve_dtypes((left.dtype, right.dtype, None))
-                if dtypes[0] == left.dtype:
+                if dtypes[0] == left.dtype and dtypes[1] == right.dtype:
                     found = signature(op, (), (left, right))
             except (TypeError, ValueError):
                 found = None  # the slow path raises it with the user's line
@@ -315,111 +345,12 @@ def direct_signature(op: Op, left: Aval, right: Aval) -> Signature | None:
     return found
 
 
-def _forward(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
-    """The method __op__. What each op of a traced Python loop pays, hence the plain code."""
-    memo = op.memo
-    getframe = sys._getframe
-
-    def method(self: Tracer, other: Any) -> Any:
-        trace = self._trace
-        if trace.fast and trace.thread == get_ident():
-            if type(other) is Tracer and other._trace is trace:
-                sig = memo.get((self._aval, other._aval))
-                number, value, weak = other._id, other._value, self._weak and other._weak
-            elif type(other) is float and self._aval.dtype is _F8:
-                sig = memo.get((self._aval, _FLOAT64))
-                number, value, weak = trace.literals.get(other), other, self._weak
-                if number is None:
-                    number = trace.literal(other, _F8)
-            else:
-                sig = None
-            if sig is not None:
-                frame = getframe(1)
-                c = trace.code_ids.get(id(frame.f_code), -1)
-                if c >= 0:
-                    mine = self._id  # may refresh a view, so read first
-                    index = len(trace.sigs)
-                    args = trace.args
-                    args.append(mine)
-                    args.append(number)
-                    trace.sigs.append(sig.id)
-                    trace.where_code.append(c)
-                    trace.where_lasti.append(frame.f_lasti)
-                    return Tracer(trace, index, sig.out, compute(self._value, value), weak)
-        return _general(op, self, other, self)
-
-    return method
-
-
-def _reflected(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
-    """The method __rop__: the other operand is no tracer."""
-    memo = op.memo
-    getframe = sys._getframe
-
-    def method(self: Tracer, other: Any) -> Any:
-        trace = self._trace
-        if (
-            trace.fast
-            and type(other) is float
-            and trace.thread == get_ident()
-            and self._aval.dtype is _F8
-        ):
-            sig = memo.get((_FLOAT64, self._aval))
-            frame = getframe(1)
-            c = trace.code_ids.get(id(frame.f_code), -1)
-            if sig is not None and c >= 0:
-                number = trace.literals.get(other)
-                if number is None:
-                    number = trace.literal(other, _F8)
-                mine = self._id
-                index = len(trace.sigs)
-                args = trace.args
-                args.append(number)
-                args.append(mine)
-                trace.sigs.append(sig.id)
-                trace.where_code.append(c)
-                trace.where_lasti.append(frame.f_lasti)
-                return Tracer(trace, index, sig.out, compute(other, self._value), self._weak)
-        return _general(op, other, self, self)
-
-    return method
-
-
-def _general(op: Op, left: Any, right: Any, self: Tracer) -> Any:
-    other = right if left is self else left
-    if not isinstance(other, _ACCEPTED):
-        if not hasattr(other, "__array__"):
-            return NotImplemented
-        other = np.asarray(other)
-    other = as_operand(other)
-    left, right = (self, other) if left is self else (other, self)
-    result = op(left, right)
-    if isinstance(result, Tracer):
-        # Python numbers stay weak (NEP 50) as long as only operators touch them
-        kinds = [x._weak if isinstance(x, Tracer) else type(x) in _WEAK for x in (left, right)]
-        result._weak = all(kinds)
-        pair = [x._aval if isinstance(x, Tracer) else aval_of(x) for x in (left, right)]
-        direct_signature(op, *pair)
-    return result
-
-
-_WEAK = (int, float, complex)
-
-
-def install_binary(name: str, op: Op, compute: Callable[[Any, Any], Any]) -> None:
-    """Give Tracer the operator methods __name__ and __rname__ of a binary op."""
-    tracer_method(f"__{name}__")(_forward(op, compute))
-    if name not in _COMPARISONS:
-        tracer_method(f"__r{name}__")(_reflected(op, compute))
-
-
-_COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
-
-
-def install_unary(name: str, op: Op) -> None:
-    def method(self: Tracer) -> Any:
-        result = op(self)
-        result._weak = self._weak
-        return result
-
-    tracer_method(f"__{name}__")(method)
+def direct_operand(trace: Trace, x: Any) -> tuple[Aval, int, Any] | None:
+    """(aval, number, value) of an operand that a fast path can take as it is, else None."""
+    if isinstance(x, Tracer):
+        number = x._id
+        if x._trace is trace and not x._weak:
+            return x._aval, number, x._value
+    elif type(x) is np.float64:
+        return _FLOAT64, trace.literal(float(x), _F8), x
+    return None
