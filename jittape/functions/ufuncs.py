@@ -321,9 +321,7 @@ def isneginf(x: Any, out: Any = None) -> Any:
     cases=(Case(((3,), (3,))), Case((np.array([1.0, np.inf]), np.array([1.0, np.inf])))),
     differentiable=False,
 )
-def isclose(
-    x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Any:
+def isclose(x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     x, y = as_operand(x), as_operand(y)
     near = e.less_equal(a.absolute(x - y), atol + rtol * a.absolute(y))
     near = e.where(c.isfinite(y), near, e.equal(x, y))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jittape.ops.compare import isinf
-from jittape.ops.complexes import conjugate, real
+from jittape.ops.complexes import conjugate
 from jittape.ops.declare import Case, Kind, Op, declare
 from jittape.ops.elementwise import (
     BOTH,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from jittape.ops.accumulate import cumprod, reverse, shifted
+from jittape.ops.compare import isinf
 from jittape.ops.declare import Case, Kind, Op, declare
-from jittape.ops.elementwise import amul, equal, where
-from jittape.ops.shape import broadcast_to, reshape
+from jittape.ops.elementwise import amul, equal, exp, greater, logical_and, maximum, where
+from jittape.ops.shape import broadcast_to, reshape, transpose
 from jittape.types import Aval, aval
 
 
@@ -64,3 +67,65 @@ max = _reduction("max", np.maximum, _extremum_vjp, kinks=_TIES)
 min = _reduction("min", np.minimum, _extremum_vjp, kinks=_TIES)
 any = _reduction("any", np.logical_or)
 all = _reduction("all", np.logical_and)
+
+
+def _prod_vjp(g: Any, out: Any, x: Any, axes: tuple[int, ...]) -> tuple:
+    # the product of the others, as a product of those before and those after: right at zeros,
+    # also at second order, where out / x is not
+    front = tuple(i for i in range(x.ndim) if i not in axes)
+    moved = transpose(x, perm=(*front, *axes))
+    shape = tuple(x.shape[i] for i in front)
+    n = math.prod(x.shape[i] for i in axes)
+    rows = reshape(moved, shape=(*shape, n))
+    last = len(shape)
+    before = cumprod(shifted(rows, last, 1, 1.0), axis=last)
+    after = reverse(cumprod(shifted(reverse(rows, last), last, 1, 1.0), axis=last), last)
+    others = reshape(before * after, shape=moved.shape)
+    back = transpose(others, perm=tuple(int(p) for p in np.argsort((*front, *axes))))
+    return (amul(expand(g, x.shape, axes), back),)
+
+
+prod = _reduction("prod", np.multiply, _prod_vjp, kinks="right at zeros, to all orders")
+
+
+def _logsumexp_vjp(g: Any, out: Any, x: Any, axes: tuple[int, ...]) -> tuple:
+    full = expand(out, x.shape, axes)
+    zero = x.dtype.type(0)
+    edge = isinf(full)
+    hit = where(logical_and(equal(x, full), greater(full, 0)), x.dtype.type(1), zero)
+    share = hit / maximum(expand(sum(hit, axes=axes), x.shape, axes), x.dtype.type(1))
+    weight = where(edge, share, exp(x - where(edge, zero, full)))
+    return (amul(expand(g, x.shape, axes), weight),)
+
+
+logsumexp = _reduction(
+    "logsumexp",
+    np.logaddexp,
+    _logsumexp_vjp,
+    kinks="all operands -inf: gradient 0; +inf: shared among them",
+    doc="logaddexp.reduce",
+)
+
+
+def _arg(name: str, function: Any) -> Op:
+    def infer(x: Aval, axis: int) -> Aval:
+        if not x.shape[axis]:
+            raise ValueError(f"attempt to get {name} of an empty sequence")
+        return aval(tuple(n for i, n in enumerate(x.shape) if i != axis), np.intp)
+
+    return declare(
+        Op(
+            name=name,
+            kind=Kind.HOST,
+            infer=infer,
+            evaluate=lambda x, axis: function(x, axis=axis),
+            params=("axis",),
+            flat=True,
+            cases=(Case(((2, 3),), {"axis": 1}), Case(((4,),), {"axis": 0})),
+            kinks="the first of ties; index data, without derivative",
+        )
+    )
+
+
+argmax = _arg("argmax", np.argmax)
+argmin = _arg("argmin", np.argmin)

@@ -22,12 +22,8 @@ from jittape.types import Aval, aval
 _UNIT = ((-0.9, 0.9),)
 
 tan = elementwise(np.tan, lambda y, x: 1.0 + square(y), domain=((-1.2, 1.2),))
-arcsin = elementwise(
-    np.arcsin, lambda y, x: reciprocal(sqrt((1.0 - x) * (1.0 + x))), domain=_UNIT
-)
-arccos = elementwise(
-    np.arccos, lambda y, x: -reciprocal(sqrt((1.0 - x) * (1.0 + x))), domain=_UNIT
-)
+arcsin = elementwise(np.arcsin, lambda y, x: reciprocal(sqrt((1.0 - x) * (1.0 + x))), domain=_UNIT)
+arccos = elementwise(np.arccos, lambda y, x: -reciprocal(sqrt((1.0 - x) * (1.0 + x))), domain=_UNIT)
 arctan = elementwise(np.arctan, lambda y, x: reciprocal(1.0 + square(x)))
 sinh = elementwise(np.sinh, lambda y, x: cosh(x))
 cosh = elementwise(np.cosh, lambda y, x: sinh(x))

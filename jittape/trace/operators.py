@@ -260,4 +260,3 @@ def _to_integer(name: str, op: Op) -> None:
 _to_integer("__floor__", a.floor)
 _to_integer("__ceil__", a.ceil)
 _to_integer("__trunc__", a.trunc)
-
