@@ -21,7 +21,7 @@ from jittape.functions.reductions import (
     prod,
     sum_,
 )
-from jittape.functions.ufuncs import finish_ufunc
+from jittape.functions.ufuncs import finish
 from jittape.ops import accumulate, reduce
 from jittape.ops.declare import Case, Op
 from jittape.ops.shape import reshape
@@ -46,7 +46,7 @@ def running(op: Op, x: Any, axis: Any, out: Any) -> Any:
     elif not x.ndim:
         x = reshape(x, shape=(1,))
     (k,) = axes_of(x, axis)
-    return finish_ufunc(op(x, axis=k), out, True)
+    return finish(op(x, axis=k), out)
 
 
 @implements(np.cumsum, cases=_CASES)
@@ -73,7 +73,7 @@ def _cumulative(op: Op, start: float) -> Callable:
         if include_initial:
             shape = [1 if i == axis % value.ndim else n for i, n in enumerate(value.shape)]
             value = np.concatenate([np.full(shape, start, value.dtype), value], axis=axis)
-        return finish_ufunc(value, out, True)
+        return finish(value, out)
 
     return run
 
@@ -140,8 +140,8 @@ def ufunc_reduce(
     if ufunc is np.logaddexp:
         if x.dtype.kind != "f":
             x = cast(x, np.dtype(np.float64))
-        return finish_ufunc(fold(reduce.logsumexp, x, axes, keepdims), out, True)
-    return finish_ufunc(_unrolled(ufunc, x, axes, keepdims)[-1], out, True)
+        return finish(fold(reduce.logsumexp, x, axes, keepdims), out)
+    return finish(_unrolled(ufunc, x, axes, keepdims)[-1], out)
 
 
 def _unrolled(ufunc: np.ufunc, x: Any, axes: tuple[int, ...], keepdims: bool) -> list[Any]:
@@ -190,7 +190,7 @@ def ufunc_accumulate(
         x = cast(x, np.dtype(np.float64))
     if known is not None and x.ndim:
         return running(known, x, axis, out)
-    return finish_ufunc(np.stack(_unrolled(ufunc, x, axes_of(x, axis), False), axis), out, True)
+    return finish(np.stack(_unrolled(ufunc, x, axes_of(x, axis), False), axis), out)
 
 
 @implements(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jittape.errors import TraceError
-from jittape.functions.ufuncs import condition, finish_ufunc
+from jittape.functions.ufuncs import condition, finish
 from jittape.ops import complexes, reduce
 from jittape.ops import elementwise as e
 from jittape.ops.declare import Case, Op
@@ -89,7 +89,7 @@ def _fold_numbers(
     value = fold(op, x, axes_of(x, axis), keepdims)
     if _given(initial):
         value = combine(value, initial)
-    return finish_ufunc(value, out, True)
+    return finish(value, out)
 
 
 @implements(np.sum, cases=(*CASES, _EMPTY, _WHERE, Case(((3,),), {"initial": 2.0}, "initial")))
@@ -133,11 +133,11 @@ def _extremum(op: Op, combine: Op, low: bool) -> Any:
         axes = axes_of(x, axis)
         if _given(initial) and any(x.shape[i] == 0 for i in axes):
             shape = tuple(n for i, n in enumerate(x.shape) if i not in axes)
-            return finish_ufunc(np.full(shape, initial, x.dtype), out, True)
+            return finish(np.full(shape, initial, x.dtype), out)
         value = fold(op, x, axes, keepdims)
         if _given(initial):
             value = combine(value, initial)
-        return finish_ufunc(value, out, True)
+        return finish(value, out)
 
     return run
 
@@ -165,7 +165,7 @@ min_ = implements(np.min, np.amin, cases=_EXTREMA, kinks=reduce.min.kinks)(
 @implements(np.ptp, cases=CASES, kinks=reduce.max.kinks)
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _UNSET) -> Any:
     value = max_(a, axis, None, keepdims) - min_(a, axis, None, keepdims)
-    return finish_ufunc(value, out, True)
+    return finish(value, out)
 
 
 # -- logic ---------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def _logical(op: Op, neutral: bool) -> Any:
     ) -> Any:
         x = condition(a)
         x = _masked(x, where, neutral)
-        return finish_ufunc(fold(op, x, axes_of(x, axis), keepdims), out, True)
+        return finish(fold(op, x, axes_of(x, axis), keepdims), out)
 
     return run
 
@@ -196,15 +196,6 @@ def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return fold(reduce.sum, x, axes_of(x, axis), keepdims)
 
 
-@implements(
-    np.allclose, cases=(Case(((2, 3), (3,))), Case(((2,), (2,)))), differentiable=False
-)  # fmt: skip
-def allclose(
-    a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Any:
-    return all_(np.isclose(a, b, rtol, atol, equal_nan))
-
-
 def _positions(op: Op) -> Any:
     def run(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _UNSET) -> Any:
         x = operand(a)
@@ -218,7 +209,7 @@ def _positions(op: Op) -> Any:
             kept = tuple(1 if i == k else n for i, n in enumerate(x.shape))
         if _given(keepdims) and keepdims:
             value = reshape(value, shape=kept)
-        return finish_ufunc(value, out, True)
+        return finish(value, out)
 
     return run
 
@@ -265,7 +256,7 @@ def mean(
     axes = axes_of(x, axis)
     count = _real_size(x, axes, where, keepdims)
     value = _divided(fold(reduce.sum, _masked(x, where, 0), axes, keepdims), count)
-    return finish_ufunc(value, out, True)
+    return finish(value, out)
 
 
 _MOMENTS = (
@@ -304,7 +295,7 @@ def var(
     else:
         total = fold(reduce.sum, _masked(squares, where, 0), axes, keepdims)
         value = total / cast(e.maximum(count - ddof, 0), squares.dtype)
-    return finish_ufunc(value, out, True)
+    return finish(value, out)
 
 
 def root(v: Any) -> Any:
@@ -320,7 +311,7 @@ def std(
 ) -> Any:  # fmt: skip
     v = var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
     # at variance 0 the derivative by the variance is inf, that by the values is taken as 0
-    return finish_ufunc(root(v), out, True)
+    return finish(root(v), out)
 
 
 @implements(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,9 @@ from jittape.ops import elementwise as e
 from jittape.ops import trigonometric as t
 from jittape.ops.declare import Case, Op
 from jittape.trace import tracer
-from jittape.trace.dispatch import implements
+from jittape.trace.dispatch import implements, lookup
 from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, as_operand, cast, tracer_method
+from jittape.trace.tracer import OUT, Tracer, as_operand, cast, tracer_method
 
 _ARRAY = (Case(((3,),)), Case(((),), name="scalar"), Case(((2, 0),), name="empty"))
 _COMPLEX = Case((np.array([0.5 + 1.0j, -2.0 - 0.25j]),), name="complex")
@@ -26,29 +25,16 @@ _COMPLEX = Case((np.array([0.5 + 1.0j, -2.0 - 0.25j]),), name="complex")
 # -- ufunc keywords ------------------------------------------------------------------------------
 
 
-def refuse_out(out: Any, value: Any) -> Any:
-    """Writing a traced value to out=. Replaced by the module that knows in-place writes."""
-    raise TraceError(f"{here()}: out= is not recorded by jittape; assign the result instead")
-
-
-# write_out[0](out, value) -> what the call returns
-write_out: list[Callable[[Any, Any], Any]] = [refuse_out]
-
-
-def finish_ufunc(value: Any, out: Any, where: Any) -> Any:
-    """The result of a ufunc call with out= and where=."""
-    if isinstance(out, tuple):
-        (out,) = out
-    if out is None:
-        if where is not True:
-            raise TraceError(
-                f"{here()}: where= without out= leaves elements undefined; use np.where(mask, "
-                "value, other) to say what they are"
-            )
-        return value
+def finish(value: Any, out: Any, where: Any = True) -> Any:
+    """The result of a call that was given out= by position, or where= without out=."""
+    if out is not None:
+        return lookup(OUT)(lambda: value, out, where=where)
     if where is not True:
-        value = e.where(condition(where), value, out)
-    return write_out[0](out, value)
+        raise TraceError(
+            f"{here()}: where= without out= leaves elements undefined; use np.where(mask, "
+            "value, other) to say what they are"
+        )
+    return value
 
 
 def condition(mask: Any) -> Any:
@@ -59,9 +45,8 @@ def condition(mask: Any) -> Any:
 
 
 def call_with_keywords(op: Op, inputs: tuple, kwargs: dict) -> Any:
-    """A ufunc of the op table called with keywords (inputs beyond ufunc.nin are out)."""
+    """A ufunc of the op table called with keywords other than out=."""
     ufunc = op.numpy[0]
-    inputs, out = inputs[: ufunc.nin], inputs[ufunc.nin :] or kwargs.pop("out", None)
     where = kwargs.pop("where", True)
     dtype = kwargs.pop("dtype", None)
     signature = kwargs.pop("signature", None)
@@ -74,7 +59,7 @@ def call_with_keywords(op: Op, inputs: tuple, kwargs: dict) -> Any:
         raise TraceError(f"{here()}: {op.name}: signature= is not recorded; use dtype=")
     if dtype is not None:
         inputs = _at_dtype(ufunc, inputs, np.dtype(dtype), casting)
-    return finish_ufunc(op(*inputs), out, where)
+    return finish(op(*inputs), None, where)
 
 
 tracer.ufunc_keywords[0] = call_with_keywords
@@ -148,39 +133,6 @@ def frexp(x: Any, **keywords: Any) -> Any:
 # -- functions -----------------------------------------------------------------------------------
 
 
-_CHOICE = np.array([True, False, True])
-
-
-@implements(
-    np.where,
-    cases=(
-        Case((_CHOICE, (3,), (3,))),
-        Case((_CHOICE, (2, 1), 0.0), name="broadcast"),
-        Case((True, (), ()), name="scalar"),
-    ),
-    kinks="the branch not chosen gets derivative 0, even where it is NaN or inf",
-)
-def where(condition_: Any, *branches: Any) -> Any:
-    if not branches:
-        return np.nonzero(condition_)
-    if len(branches) != 2:
-        raise ValueError("either both or neither of x and y should be given")
-    return e.where(condition(condition_), *promoted(*branches))
-
-
-def promoted(*operands: Any) -> tuple[Any, ...]:
-    """The operands at their common dtype (NEP 50: Python numbers do not widen)."""
-    taken = [as_operand(x) for x in operands]
-    kinds = []
-    for x in taken:
-        if isinstance(x, Tracer) and x._weak:
-            kinds.append({"f": 0.0, "c": 0j, "i": 0}.get(x.dtype.kind, x.dtype))
-        else:
-            kinds.append(x if type(x) in (int, float, complex) else x.dtype)
-    dtype = np.result_type(*kinds)
-    return tuple([cast(x, dtype) for x in taken])
-
-
 @implements(
     np.clip,
     cases=(
@@ -206,7 +158,7 @@ def clip(
     where = keywords.pop("where", True)
     if dtype is not None:
         value = cast(value, np.dtype(dtype))
-    return finish_ufunc(value, out, where)
+    return finish(value, out, where)
 
 
 @implements(
@@ -264,12 +216,12 @@ def round_(x: Any, decimals: int = 0, out: Any = None) -> Any:
             value = a.rint(value)
     elif decimals < 0:
         raise TraceError(f"{here()}: round of integers to tens is not recorded by jittape")
-    return finish_ufunc(value, out, True)
+    return finish(value, out)
 
 
 @implements(np.fix, cases=_ARRAY, kinks="derivative 0")
 def fix(x: Any, out: Any = None) -> Any:
-    return finish_ufunc(a.trunc(as_operand(x)), out, True)
+    return finish(a.trunc(as_operand(x)), out)
 
 
 @implements(np.real, cases=(*_ARRAY, _COMPLEX))
@@ -296,36 +248,14 @@ def angle(x: Any, deg: bool = False) -> Any:
     return value * (180 / np.pi) if deg else value
 
 
-@implements(np.iscomplex, cases=(*_ARRAY, _COMPLEX), differentiable=False)
-def iscomplex(x: Any) -> Any:
-    return e.not_equal(z.imag(x), 0) if x.dtype.kind == "c" else np.zeros(x.shape, bool)[()]
-
-
-@implements(np.isreal, cases=(*_ARRAY, _COMPLEX), differentiable=False)
-def isreal(x: Any) -> Any:
-    return e.equal(z.imag(x), 0) if x.dtype.kind == "c" else np.ones(x.shape, bool)[()]
-
-
 @implements(np.isposinf, cases=_ARRAY, differentiable=False)
 def isposinf(x: Any, out: Any = None) -> Any:
-    return finish_ufunc(e.equal(x, np.inf), out, True)
+    return finish(e.equal(x, np.inf), out)
 
 
 @implements(np.isneginf, cases=_ARRAY, differentiable=False)
 def isneginf(x: Any, out: Any = None) -> Any:
-    return finish_ufunc(e.equal(x, -np.inf), out, True)
-
-
-@implements(
-    np.isclose,
-    cases=(Case(((3,), (3,))), Case((np.array([1.0, np.inf]), np.array([1.0, np.inf])))),
-    differentiable=False,
-)
-def isclose(x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    x, y = as_operand(x), as_operand(y)
-    near = e.less_equal(a.absolute(x - y), atol + rtol * a.absolute(y))
-    near = e.where(c.isfinite(y), near, e.equal(x, y))
-    return near | (c.isnan(x) & c.isnan(y)) if equal_nan else near
+    return finish(e.equal(x, -np.inf), out)
 
 
 # -- methods -------------------------------------------------------------------------------------
