@@ -187,8 +187,8 @@ def non_negative(a: Any, n: int, axis: int) -> tuple[Any, bool]:
     """
     a = cast(a, _I8)
     value = value_of(a)
-    if value is None:
-        return a, False  # inside a rule: indices are what a recording has checked
+    if value is None:  # in a program for many elements: the sweep checks the range
+        return e.where(e.less(a, 0), e.add(a, n), a), False
     value = np.asarray(value)
     bad = (value < -n) | (value >= n)
     if bad.any():
