@@ -31,7 +31,7 @@ CHUNK_BYTES = 1 << 28
 @optional_function
 def jacobian(
     fun: Callable, argnums: Argnums = 0, *, mode: str = "auto", sparse: bool = False
-) -> Transformed:
+) -> Any:
     """All first derivatives of an array-valued function.
 
     fun: plain NumPy code; arguments and result may be nested containers of numbers and arrays.
@@ -206,7 +206,7 @@ def _by_columns(tape: Tape, operands: Sequence[Any], n_in: int) -> list[list[Any
 
 
 @optional_function
-def hessian(fun: Callable, argnums: Argnums = 0, *, sparse: bool = False) -> Transformed:
+def hessian(fun: Callable, argnums: Argnums = 0, *, sparse: bool = False) -> Any:
     """All second derivatives, by forward over reverse sweeps.
 
     Returns a function of the same arguments. For a scalar-valued fun of one array of shape s its

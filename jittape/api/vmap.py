@@ -16,6 +16,7 @@ from jittape.passes.batch import BRANCH_REMEDY, batch
 from jittape.trace.embed import embed, result_numbers
 from jittape.trace.recorder import Trace, here
 from jittape.trace.tracer import Tracer
+from jittape.trace.views import snapshot
 from jittape.types import aval
 
 _NUMERIC = (Tracer, np.ndarray, np.generic, int, float, complex)
@@ -138,7 +139,7 @@ def _split(
                 f"{x.shape}; give it in_axes None if it is the same for all elements"
             )
         sizes.setdefault(x.shape[axis], i)
-        operands[i] = move_axis(x, axis % x.ndim, 0)
+        operands[i] = snapshot(move_axis(x, axis % x.ndim, 0))
     if len(sizes) != 1:
         raise ValueError(
             f"{here()}: vmap of {name}: "
