@@ -99,6 +99,12 @@ class Tape:
         ids, inverse = np.unique(self.sigs, return_inverse=True)
         return [signatures[i] for i in ids], inverse
 
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """int64[n]: number of elements of each instruction's value."""
+        used, inverse = self.distinct
+        return np.array([s.out.size for s in used], dtype=np.int64)[inverse]
+
     def operands(self, i: int) -> list[int]:
         """Value numbers of the operands of instruction i."""
         return self.args[self.arg_ptr[i] : self.arg_ptr[i + 1]].tolist()

@@ -26,6 +26,21 @@ class GuardFailed(Exception):
 
 def evaluate_all(tape: Tape, inputs: Sequence[Any]) -> list[Any]:
     """The values of all value numbers of the tape. Raises GuardFailed at a failing guard."""
+    return _sweep(tape, inputs, {})
+
+
+def _dying(tape: Tape) -> dict[int, list[int]]:
+    """For each instruction, the values that are not used after it."""
+    last = np.full(tape.n_values, -1, dtype=np.int64)
+    np.maximum.at(last, tape.args, np.repeat(np.arange(len(tape)), np.diff(tape.arg_ptr)))
+    last[tape.outputs] = -1
+    dying: dict[int, list[int]] = {}
+    for v in np.flatnonzero(last >= 0).tolist():
+        dying.setdefault(int(last[v]), []).append(v)
+    return dying
+
+
+def _sweep(tape: Tape, inputs: Sequence[Any], dying: dict[int, list[int]]) -> list[Any]:
     values: list[Any] = [*inputs, *[c.value for c in tape.consts]]
     sigs = tape.sigs.tolist()
     args = tape.args.tolist()
@@ -38,10 +53,13 @@ def evaluate_all(tape: Tape, inputs: Sequence[Any]) -> list[Any]:
             if sig.op.kind is Kind.GUARD and not value:
                 raise GuardFailed(i, operands[0])
             values.append(value)
+            for v in dying.get(i, ()):
+                values[v] = None
     return values
 
 
 def evaluate(tape: Tape, inputs: Sequence[Any]) -> list[np.ndarray]:
-    """The outputs of the tape, as fresh arrays."""
-    values = evaluate_all(tape, inputs)
+    """The outputs of the tape, as fresh arrays. Intermediate values are dropped after their last
+    use. Raises GuardFailed."""
+    values = _sweep(tape, inputs, _dying(tape))
     return [np.array(values[v], dtype=tape.aval(v).dtype) for v in tape.outputs.tolist()]

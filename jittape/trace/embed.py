@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,10 @@ from jittape.trace.recorder import Trace, here
 from jittape.trace.tracer import Tracer, number_of, trace_of, value_of
 from jittape.trace.views import snapshot
 from jittape.types import Aval, aval_of
+
+
+# how a stretch of tape is computed outside of any trace; `api.run` puts the executor here too
+compute: Callable[[Tape, Sequence[Any]], list[np.ndarray]] = evaluate
 
 
 class _Stretch:
@@ -28,7 +32,7 @@ class _Stretch:
 
     def value(self, k: int) -> Any:
         if self.values is None:
-            self.values = evaluate(self.tape, [value_of(x) for x in self.inputs])
+            self.values = compute(self.tape, [value_of(x) for x in self.inputs])
             self.inputs = None
         return self.values[k][()] if self.values[k].ndim == 0 else self.values[k]
 
@@ -69,7 +73,7 @@ def embed(tape: Tape, operands: Sequence[Any]) -> list[Any]:
     computed at once where there is none."""
     trace = trace_of(operands)
     if trace is None:
-        return [v[()] if v.ndim == 0 else v for v in evaluate(tape, operands)]
+        return [v[()] if v.ndim == 0 else v for v in compute(tape, operands)]
     numbers = trace.inline(tape, [number_of(trace, x) for x in operands])
     stretch = _Stretch(tape, operands)
     avals = [tape.aval(v) for v in tape.outputs.tolist()]
