@@ -227,6 +227,8 @@ def _array(linked: Linked, ws: Workspace, value: int, inputs: tuple, outs: tuple
     r = int(s.root[value])
     v = views.views[s.view[value]]
     dtype = tape.aval(value).dtype
+    if v.size == 0:  # has no place
+        return np.empty(v.shape, dtype)
     slot = int(places.slot[r])
     offset = int(places.offset[r]) + v.offset
     if slot == 0:
@@ -237,8 +239,6 @@ def _array(linked: Linked, ws: Workspace, value: int, inputs: tuple, outs: tuple
         buffer = linked.consts[slot - FIRST_SLOT - len(tape.inputs)]
     else:
         buffer = outs[slot - linked.out_slot]
-    if v.size == 0:
-        return np.empty(v.shape, dtype)
     return np.ndarray(v.shape, dtype, buffer, offset, v.strides)
 
 
