@@ -86,6 +86,10 @@ def _ravel(self: Tracer, order: str = "C") -> Any:
     return ravel(self, order)
 
 
+# iterated, indexed and written to like NumPy's flat iterator
+Tracer.flat = property(ravel)  # type: ignore[attr-defined]
+
+
 @tracer_method("flatten")
 def _flatten(self: Tracer, order: str = "C") -> Any:
     flat = ravel(self, order)

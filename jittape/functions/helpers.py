@@ -1,0 +1,183 @@
+"""What NumPy writes as classes and loops over a Python function, for traced arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from jittape.functions.creation import as_array, holds_tracer, stacked
+from jittape.functions.join import concatenate
+from jittape.functions.shape import broadcast_to, moveaxis, ravel, to_shape
+from jittape.ops.declare import Case
+from jittape.trace.dispatch import implements
+from jittape.trace.recorder import here
+from jittape.trace.tracer import Tracer, _describe, tracer_method
+from jittape.trace.views import root_of
+
+
+def _traced(x: Any) -> bool:
+    return isinstance(x, Tracer) or (isinstance(x, (list, tuple)) and holds_tracer(x))
+
+
+class vectorize(np.vectorize):
+    """np.vectorize that also calls its function on each element of traced arrays.
+
+    With traced arguments the function is called once per element of the broadcast arguments, and
+    its results (numbers, or tuples of numbers) are stacked; signature= is not supported there.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not any(map(_traced, (*args, *kwargs.values()))):
+            return super().__call__(*args, **kwargs)
+        if getattr(self, "signature", None) is not None:
+            raise TypeError(f"{here()}: vectorize with signature= is not recorded; use vmap")
+        excluded = self.excluded or set()
+        names = [*range(len(args)), *kwargs]
+        values = {**dict(enumerate(args)), **kwargs}
+        used = [n for n in names if n not in excluded]
+        arrays = [as_array(values[n]) for n in used]
+        shape = np.broadcast_shapes(*[a.shape for a in arrays])
+        flat = [ravel(broadcast_to(a, shape)) for a in arrays]
+        if not flat or flat[0].size == 0:
+            raise ValueError("cannot call `vectorize` on size 0 inputs unless `otypes` is set")
+        results = []
+        for k in range(flat[0].size):
+            call = {**values, **{n: a[k] for n, a in zip(used, flat, strict=True)}}
+            positional = [call[i] for i in range(len(args))]
+            results.append(self.pyfunc(*positional, **{n: call[n] for n in kwargs}))
+        if isinstance(results[0], tuple):
+            return tuple(to_shape(as_array(list(r)), shape) for r in zip(*results, strict=True))
+        return to_shape(as_array(results), shape)
+
+
+class ndenumerate:
+    """np.ndenumerate over plain or traced arrays."""
+
+    def __init__(self, arr: Any):
+        self._array = as_array(arr)
+        self._indices = np.ndindex(*self._array.shape)
+
+    def __next__(self) -> tuple:
+        index = next(self._indices)
+        return index, self._array[index]
+
+    def __iter__(self) -> Iterator:
+        return self
+
+
+class Rows:
+    """np.r_, whose items may be traced. Strings and slices are read by NumPy."""
+
+    _plain: Any = np.r_
+
+    def __getitem__(self, key: Any) -> Any:
+        items = key if isinstance(key, tuple) else (key,)
+        if not any(map(_traced, items)):
+            return self._plain[key]
+        if isinstance(items[0], str):
+            raise TypeError(f"{here()}: r_ with a directive string is not recorded; concatenate")
+        return concatenate([self._item(item) for item in items], axis=self._axis)
+
+    _axis = 0
+
+    def _item(self, item: Any) -> Any:
+        a = np.r_[item] if isinstance(item, slice) else as_array(item)
+        return to_shape(a, (1,)) if a.ndim == 0 else a
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Columns(Rows):
+    """np.c_, whose items may be traced."""
+
+    _plain = np.c_
+    _axis = -1
+
+    def _item(self, item: Any) -> Any:
+        a = super()._item(item)
+        return to_shape(a, (a.size, 1)) if a.ndim == 1 else a
+
+
+implements(np.fromiter)(lambda iter, dtype, count=-1, **kwargs: as_array(list(iter)).astype(dtype))
+
+
+@implements(np.isscalar, differentiable=False)
+def isscalar(element: Any) -> bool:
+    return element.ndim == 0 if isinstance(element, Tracer) else np.isscalar(element)
+
+
+@implements(
+    np.apply_along_axis,
+    cases=(Case((np.cumsum, 0, (3, 2))), Case((np.sum, 1, (3, 2)), name="to numbers")),
+)
+def apply_along_axis(func1d: Callable, axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
+    a = as_array(arr)
+    axis = normalize_axis_index(axis, a.ndim)
+    lines = moveaxis(a, axis, -1)
+    lead = lines.shape[:-1]
+    results = [as_array(func1d(lines[i], *args, **kwargs)) for i in np.ndindex(*lead)]
+    if not results:
+        raise ValueError("Cannot apply_along_axis when any iteration dimensions are 0")
+    shape = results[0].shape
+    y = to_shape(stacked(results), (*lead, *shape))
+    place = tuple(range(axis, axis + len(shape)))
+    return moveaxis(y, tuple(range(len(lead), y.ndim)), place)
+
+
+@implements(np.apply_over_axes, cases=(Case((np.sum, (2, 3, 2)), {"axes": (0, 2)}),))
+def apply_over_axes(func: Callable, a: Any, axes: Any) -> Any:
+    a = as_array(a)
+    for axis in normalize_axis_tuple(axes, a.ndim):
+        y = func(a, axis)
+        a = y if y.ndim == a.ndim else np.expand_dims(y, axis)
+    return a
+
+
+# -- dtypes and printing -------------------------------------------------------------------------
+
+
+@implements(np.result_type, differentiable=False)
+def result_type(*arrays_and_dtypes: Any) -> np.dtype:
+    zeros = {float: 0.0, complex: 0j, int: 0}
+    found = [_describe(x) if isinstance(x, Tracer) else x for x in arrays_and_dtypes]
+    return np.result_type(*[zeros[x] if type(x) is type and x in zeros else x for x in found])
+
+
+@implements(np.can_cast, differentiable=False)
+def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
+    return np.can_cast(from_.dtype if isinstance(from_, Tracer) else from_, to, casting)  # type: ignore[arg-type]
+
+
+@implements(np.min_scalar_type, differentiable=False)
+def min_scalar_type(a: Any) -> np.dtype:
+    return a.dtype
+
+
+@implements(np.common_type, differentiable=False)
+def common_type(*arrays: Any) -> Any:
+    return np.common_type(*[np.empty(0, as_array(a).dtype) for a in arrays])
+
+
+@implements(np.shares_memory, np.may_share_memory, differentiable=False)
+def shares_memory(a: Any, b: Any, max_work: Any = None) -> bool:
+    """Whether both are views of one traced array."""
+    return root_of(a) is root_of(b)
+
+
+@implements(np.array2string, np.array_repr, np.array_str, differentiable=False)
+def array2string(a: Any, *args: Any, **kwargs: Any) -> str:
+    return repr(a)
+
+
+@tracer_method("tolist")
+def tolist(self: Tracer) -> Any:
+    """Nested lists of traced numbers (ndarray's gives Python numbers; here they stay traced)."""
+    return list_of(self)
+
+
+def list_of(a: Any) -> Any:
+    return [list_of(x) for x in a] if a.ndim else a
