@@ -35,13 +35,6 @@ def scalar_sweep(T, base, code, stop):
     mem = load8(base)
     pairs = T + 8 * load8(T + 24)
     p = local(4)
-    one = local(1)
-    zero = local(4)
-    store8(one, 1)
-    store8(zero, 0)
-    store8(zero + 8, 0)
-    store8(zero + 16, 0)
-    store8(zero + 24, 0)
     while code < stop:
         op = load4(code)
         dst = mem + load4(code + 4)
@@ -132,22 +125,25 @@ def scalar_sweep(T, base, code, stop):
         elif which == 36:
             store8(p, a)
             store8(p + 8, dst)
-            k = pairs + 16 * (op >> 8)
-            call_loop(load8(k), p, one, zero, load8(k + 8))
+            k = pairs + 32 * (op >> 8)
+            dims = T + 8 * load8(k + 16)
+            call_loop(load8(k), p, dims, T + 8 * load8(k + 24), load8(k + 8))
         elif which == 37:
             store8(p, a)
             store8(p + 8, b)
             store8(p + 16, dst)
-            k = pairs + 16 * (op >> 8)
-            call_loop(load8(k), p, one, zero, load8(k + 8))
+            k = pairs + 32 * (op >> 8)
+            dims = T + 8 * load8(k + 16)
+            call_loop(load8(k), p, dims, T + 8 * load8(k + 24), load8(k + 8))
         elif which == 38:
             store8(p, a)
             store8(p + 8, b)
             code += 16
             store8(p + 16, mem + load4(code))
             store8(p + 24, dst)
-            k = pairs + 16 * (op >> 8)
-            call_loop(load8(k), p, one, zero, load8(k + 8))
+            k = pairs + 32 * (op >> 8)
+            dims = T + 8 * load8(k + 16)
+            call_loop(load8(k), p, dims, T + 8 * load8(k + 24), load8(k + 8))
         elif which == 39:  # load from a large input: (slot, size), (offset)
             src = load8(base + 8 * load4(code + 8)) + load8(code + 16)
             size = load4(code + 12)
@@ -170,6 +166,16 @@ def scalar_sweep(T, base, code, stop):
             while at < dst + size:
                 store1(at, 0)
                 at += 1
+        elif which == 43:  # set: size in the opcode, (low, high)
+            if op >> 8 == 8:
+                store4(dst, load4(code + 8))
+                store4(dst + 4, load4(code + 12))
+            elif op >> 8 == 4:
+                store4(dst, load4(code + 8))
+            elif op >> 8 == 2:
+                store2(dst, load4(code + 8))
+            else:
+                store1(dst, load4(code + 8))
         code += 16
     return 0
 

@@ -170,11 +170,12 @@ class Lowering:
         ops = s.tape.operands(i)
         v = self.first + i
         item = sig.out.dtype.itemsize
-        rowwise = s.level[i] == sch.ROW if info.kind == sch.ELEM else False
-        if info.kind == sch.TO_SCALAR:
+        elementwise = info.kind in (sch.ELEM, sch.LANES)
+        rowwise = elementwise and s.level[i] == sch.ROW
+        if info.kind in (sch.TO_SCALAR, sch.LANES_SUM):
             rowwise = info.n != self.g.rows * self.c
         level = DIMS_ROW if rowwise else DIMS_FULL
-        if info.kind == sch.ELEM:
+        if elementwise:
             args = [self.operand(a, info.shape, level) for a in ops]
             out = self.home(v, level, item)
             self.emit(

@@ -60,8 +60,8 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
     rows = 0
     pairs: dict[tuple, int] = {}
 
-    def pair(kernel: tuple) -> int:
-        return pairs.setdefault(kernel, len(pairs))
+    def pair(kernel: tuple, dims: tuple, steps: tuple) -> int:
+        return pairs.setdefault((kernel, dims, steps), len(pairs))
 
     kinds = [f.kind for f in s.infos]
     temp_top = [0]
@@ -117,9 +117,10 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
     for at, c in todo:
         steps[at] = call_words(w, c, temp_base)  # type: ignore[call-overload]
     w.words[0] = w.put(*steps)
-    w.words[3] = w.put(*[0] * (2 * len(pairs)))
-    for kernel, k in pairs.items():
-        w.kernel(w.words[3] + 2 * k, kernel, None)
+    shared = [(w.share(dims), w.share(st)) for _, dims, st in pairs]
+    w.words[3] = w.put(*[x for d, st in shared for x in (0, 0, d, st)])
+    for (kernel, _, _), k in pairs.items():
+        w.kernel(w.words[3] + 4 * k, kernel, None)
     code = np.concatenate(codes) if codes else np.zeros((0, scalars.ROW), np.int32)
     return np.array(w.words, np.int64), w.relocations, hosts, code
 

@@ -82,7 +82,7 @@ def plan(s: Schedule) -> Places:
             top += (nbytes + 7) & ~7
     top = (top + 63) & ~63
 
-    # Single elements: 8-byte slots (16 for complex128), reused in the order of execution.
+    # Small values of the scalar sweep: slots of a few sizes, reused in the order of execution.
     has_value = np.zeros(n, np.bool_)
     wide = np.zeros(n, np.int64)
     sizes = np.zeros(n, np.int64)
@@ -93,37 +93,37 @@ def plan(s: Schedule) -> Places:
         sizes = np.array([o.size if o is not None else 0 for o in outs], np.int64)[inverse]
         has_value = (kinds != sch.VIEW) & (kinds != sch.GUARD) & (kinds != sch.CHECK)
         has_value &= (s.root[first:] == np.arange(first, nv)) & (sizes > 0)
-    single = has_value & (sizes == 1)
-    single &= escapes[first:] | (s.level == sch.MEMORY)
+    single = has_value & (escapes[first:] | (s.level == sch.MEMORY))
+    single &= (sizes == 1) | (scalar & (kinds != sch.POKE))
     if single.any():
         which = np.flatnonzero(single)
         which = which[np.argsort(starts[which], kind="stable")]
         dying = which[np.argsort(last[first + which], kind="stable")]
         where = np.full(n, -1, np.int64)
-        used_words = fast(assign_slots, n)(
-            which, dying, starts, last[first:], scalar, (wide + 7) // 8, where
-        )
+        wide = np.where(wide <= 16, (wide + 7) & ~7, np.where(wide <= 32, 32, (wide + 63) & ~63))
+        classes, which_class = np.unique(wide, return_inverse=True)
+        used_bytes = fast(assign_slots, n)(
+            which, dying, starts, last[first:], scalar, wide, which_class,
+            np.full(len(classes), -1, np.int64), np.full(n, -1, np.int64), where,
+        )  # fmt: skip
         slot[first + which] = ARENA
-        offset[first + which] = top + 8 * where[which]
-        top += 8 * int(used_words)
+        offset[first + which] = top + where[which]
+        top += int(used_bytes)
     top = (top + 63) & ~63
 
-    arrays = has_value & (sizes > 1) & (escapes[first:] | (s.level == sch.MEMORY))
+    arrays = has_value & ~single & (escapes[first:] | (s.level == sch.MEMORY))
     _arrays(s, places, np.flatnonzero(arrays), kinds, starts, ends, last, scalar_use, top)
     return places
 
 
-def assign_slots(which, dying, starts, last, scalar, words, where):
-    """Linear scan over single elements; `where` in words. Compiled for long tapes.
+def assign_slots(which, dying, starts, last, scalar, wide, kind, free, link, where):
+    """Linear scan over small values. Compiled for long tapes.
 
+    free[c]: the first free slot of size class c, as the instruction that had it; link: the next.
     A scalar instruction reads before it writes, so it may take the slot of an operand that dies
     with it; what a group or a call writes may not overlap what it reads.
     """
     n = len(which)
-    free1 = np.empty(n + 1, np.int64)
-    free2 = np.empty(n + 1, np.int64)
-    n1 = 0
-    n2 = 0
     top = 0
     d = 0
     for k in range(n):
@@ -136,26 +136,20 @@ def assign_slots(which, dying, starts, last, scalar, words, where):
             if last[j] > now or (last[j] == now and not scalar[i]):
                 break
             if where[j] >= 0:
-                if words[j] == 2:
-                    free2[n2] = where[j]
-                    n2 += 1
-                else:
-                    free1[n1] = where[j]
-                    n1 += 1
+                link[j] = free[kind[j]]
+                free[kind[j]] = j
             d += 1
-        if words[i] == 2:
-            if n2 > 0:
-                n2 -= 1
-                where[i] = free2[n2]
-            else:
-                where[i] = top
-                top += 2
-        elif n1 > 0:
-            n1 -= 1
-            where[i] = free1[n1]
+        c = kind[i]
+        j = free[c]
+        if j >= 0:
+            free[c] = link[j]
+            where[i] = where[j]
         else:
+            size = wide[i]
+            align = 64 if size >= 64 else (32 if size == 32 else 8)
+            top = (top + align - 1) // align * align
             where[i] = top
-            top += 1
+            top += size
     return top
 
 
@@ -177,7 +171,7 @@ def _arrays(s, places, which, kinds, starts, ends, last, scalar_use, top):
         contiguous = views.views[s.view[v]] is _whole(tape, r) or (
             views.views[s.view[v]].contiguous and tape.aval(v).size == tape.aval(r).size
         )
-        arr = r >= first and tape.aval(r).size > 1 and not scalar_use[r]
+        arr = r >= first and tape.aval(r).size > 1 and not scalar_use[r] and slot[r] < 0
         if arr and contiguous and r not in direct and kinds[r - first] != sch.POKE:
             direct[r] = k
         else:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jittape.passes import kernels, views
 from jittape.passes import schedule as sch
-from jittape.passes import views
 from jittape.passes.memory import FIRST_SLOT, Places
 from jittape.passes.schedule import Info, Schedule
 
@@ -20,23 +20,47 @@ OPS: dict[Any, int] = {
     (np.greater_equal, "dd"): 16, (np.less_equal, "dd"): 17, (np.equal, "dd"): 18,
     (np.not_equal, "dd"): 19, (np.reciprocal, "d"): 20,
 }  # fmt: skip
-WHERE, MOVE, GUARD, EQUAL, CALL1, CALL2, CALL3, LOAD, COPY, ZERO, STORE = range(32, 43)
+WHERE, MOVE, GUARD, EQUAL, CALL1, CALL2, CALL3, LOAD, COPY, ZERO, STORE, SET = range(32, 44)
 ROW = 4
 
 
-def opcode(info: Info) -> int:
-    if info.kind != sch.SCALAR or info.kernel is None:
+def opcode(info: Info, call: Any) -> int:
+    """Of a plain instruction: one row, operands in order; -1 for others."""
+    if info.kernel is None or info.kind not in (sch.SCALAR, sch.LANES):
         return -1
     chars = "".join(a.dtype.char for a in info.sig.avals)
-    return OPS.get((info.kernel[0], chars), -1)
+    arity = len(chars)
+    if info.kind == sch.SCALAR:
+        found = OPS.get((info.kernel[0], chars), -1)
+        if found >= 0 or info.kernel[0] in ("load", "move"):
+            return found
+    if arity > 2:
+        return -1
+    return (CALL1, CALL2)[arity - 1] | call(*line(info)) << 8
+
+
+def line(info: Info) -> tuple[tuple, tuple, tuple]:
+    """(kernel, dims, steps) of a call on a whole small value."""
+    if info.kind == sch.SCALAR:
+        return info.kernel, (1, 1, 1, 0), (0, 0, 0, 0)
+    steps = tuple(x[0][1] if x else 0 for x in info.lines)
+    if info.kind == sch.LANES_SUM:
+        return info.kernel, (info.n, 1, info.n, 0), (0, *steps, 0)
+    return info.kernel, (info.n, 1, info.n, 0), (*steps, info.sig.out.dtype.itemsize)
 
 
 def emit(s: Schedule, places: Places, which: np.ndarray, call: Any) -> np.ndarray:
-    """Rows for the instructions `which`, in order. call(kernel) numbers a kernel called by
-    address. Long runs of ladder ops are emitted by array code, the rest one by one."""
+    """Rows for the instructions `which`, in order. call(kernel, dims, steps) numbers a kernel
+    called by address. Plain ops are emitted by array code, the rest one by one."""
     infos = s.infos
-    ops = np.array([opcode(f) for f in infos], np.int32)[s.info[which]]
-    arity = np.array([len(f.sig.avals) for f in infos], np.int32)[s.info[which]]
+    seen = np.unique(s.info[which])
+    code_of = np.zeros(len(infos), np.int32)
+    arity_of = np.zeros(len(infos), np.int32)
+    for k in seen.tolist():
+        code_of[k] = opcode(infos[k], call)
+        arity_of[k] = len(infos[k].sig.avals)
+    ops = code_of[s.info[which]]
+    arity = arity_of[s.info[which]]
     tape = s.tape
     ptr, args, first = tape.arg_ptr, tape.args, tape.first
     address = Addresses(s, places)
@@ -94,7 +118,7 @@ def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> l
         return [(EQUAL, size, a, i), (*halves(sig.params[0]), 0, 0)]
     dst = address(tape.first + i)
     if info.kind == sch.POKE:
-        rows = []
+        rows: list = []
         v = address(ops[-1])
         item = sig.out.dtype.itemsize
         size = sig.out.size * item
@@ -107,18 +131,28 @@ def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> l
             assert old.contiguous
             at = int(places.offset[r]) + old.offset
             rows += [(COPY, dst, size, int(places.slot[r])), (at, 0, 0, 0)]
-        whole = views.whole(sig.out.shape, item)
-        return [*rows, (STORE, dst + views.sliced(whole, index).offset, v, item)]
+        at = views.sliced(views.whole(sig.out.shape, item), index)
+        if sig.avals[-1].size == 1:
+            return [*rows, (STORE, dst + at.offset, v, item)]
+        src = views.views[s.view[ops[-1]]]
+        ((n, ss, ds),) = views.lines_over_both(src.strides, at.strides, src.shape)
+        k = call(("move", (3, item)), (n, 1, n, 0), (ss, ds))
+        return [*rows, (CALL1 | k << 8, dst + at.offset, v, 0)]
+    if info.kind == sch.LANES_SUM:
+        low, high = kernels.identity(info.kernel[0], sig.out.dtype) or (0, 0)
+        size = sig.out.dtype.itemsize
+        first_row = (SET | size << 8, dst, *halves(np.int64(low).tobytes()))
+        return [first_row, (CALL2 | call(*line(info)) << 8, dst, dst, address(ops[0]))]
     name, extra = info.kernel
     if name == "load":
         r, offset, item = extra
         slot = int(places.slot[r])
         return [(LOAD, dst, slot, item), (*halves(np.int64(offset).tobytes()), 0, 0)]
-    if name == "move" and extra[0] == 3:
+    if name == "move" and extra[0] == 3 and info.kind == sch.SCALAR:
         return [(MOVE, dst, address(ops[0]), extra[1])]
-    if name == "move" and extra[0] == 6 and extra[1] == 8:
+    if name == "move" and extra[0] == 6 and extra[1] == 8 and info.kind == sch.SCALAR:
         return [(WHERE, dst, address(ops[0]), 0), (address(ops[1]), address(ops[2]), 0, 0)]
-    k = call(info.kernel)
+    k = call(*line(info))
     if len(ops) == 1:
         return [(CALL1 | k << 8, dst, address(ops[0]), 0)]
     if len(ops) == 2:

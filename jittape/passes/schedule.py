@@ -25,12 +25,12 @@ from jittape.passes.views import View
 from jittape.tape import Tape
 
 # Kinds of instruction; `levelling` knows them by number.
-SCALAR, ELEM, TO_ROWS, TO_COLUMNS, TO_SCALAR, CALL, HOST, GUARD, VIEW, POKE, CHECK, UPDATE = range(
-    12
-)
+SCALAR, ELEM, TO_ROWS, TO_COLUMNS, TO_SCALAR, CALL = range(6)
+HOST, GUARD, VIEW, POKE, CHECK, UPDATE, LANES, LANES_SUM = range(6, 14)
 FULL, ROW, MEMORY = range(3)  # where a value lives within its group
 OTHER, IDENT, ROWS, ONE = range(4)  # how an operand lies over the space of its instruction
 MAX_COLUMNS = 2048
+SMALL = 512  # elements up to which a value is handled whole, in the scalar sweep
 COPY_IN = 1 << 16  # inputs up to this many bytes are copied into the arena for the scalar sweep
 
 
@@ -66,7 +66,7 @@ class Schedule:
     n_guarded: int = 0
 
 
-def aliases(tape: Tape) -> tuple[np.ndarray, np.ndarray, np.ndarray, list]:
+def aliases(tape: Tape) -> tuple[np.ndarray, np.ndarray, np.ndarray, list, list]:
     """Roots and views of all values; instructions that are views of their operand.
 
     A LAYOUT instruction is resolved into strides here, wherever strides can say it.
@@ -87,8 +87,10 @@ def aliases(tape: Tape) -> tuple[np.ndarray, np.ndarray, np.ndarray, list]:
     vid[first:] = ids[inverse] if len(used) else 0
     is_view = viewing[inverse] if len(used) else np.zeros(0, np.bool_)
     copies = []
+    loads = []
     memo: dict = {}
     ptr, args = tape.arg_ptr, tape.args
+    big = [tape.aval(v).nbytes > COPY_IN for v in range(first)]
     for i in np.flatnonzero(is_view).tolist():
         a = args[ptr[i]]
         key = (inverse[i], int(vid[a]))
@@ -105,10 +107,14 @@ def aliases(tape: Tape) -> tuple[np.ndarray, np.ndarray, np.ndarray, list]:
         if v is None:
             copies.append(i)
             is_view[i] = False
+        elif root[a] < first and big[root[a]] and v.size <= SMALL and v.contiguous:
+            # A few elements of a large input are copied into the arena.
+            loads.append((i, int(root[a]), v))
+            is_view[i] = False
         else:
             root[first + i] = root[a]
             vid[first + i] = v.id
-    return root, vid, is_view, copies
+    return root, vid, is_view, copies, loads
 
 
 def viewlike(s: Signature) -> bool:
@@ -119,8 +125,8 @@ def viewlike(s: Signature) -> bool:
     return False
 
 
-def describe(s: Signature, vids: tuple[int, ...], number: int, copied: bool) -> Info:
-    """Classify one (signature, operand views)."""
+def describe(s: Signature, vids: tuple[int, ...], number: int, copied: bool, large: bool) -> Info:
+    """Classify one (signature, operand views). large: some operand lies in a large input."""
     vs = [views.views[k] for k in vids]
     kind = s.op.kind
     if kind is Kind.GUARD:
@@ -137,19 +143,34 @@ def describe(s: Signature, vids: tuple[int, ...], number: int, copied: bool) -> 
             return Info(number, HOST, s)
         if s.out.size == 1:
             return Info(number, SCALAR, s, kernel)
-        return spaced(Info(number, ELEM, s, kernel, s.out.shape), vs)
+        info = spaced(Info(number, ELEM, s, kernel, s.out.shape), vs)
+        if info.n <= SMALL and not large and all(len(x) <= 1 for x in info.lines):
+            info.kind = LANES
+        return info
     if kind is Kind.REDUCE:
-        return reduction(s, vs[0], number)
+        info = reduction(s, vs[0], number)
+        small = info.n <= SMALL and not large and s.out.dtype.itemsize <= 8
+        if info.kind == TO_SCALAR and small and len(info.lines[0]) <= 1:
+            info.kind = LANES_SUM
+        return info
     if kind in (Kind.PLACE, Kind.GUFUNC, Kind.GATHER, Kind.SCATTER, Kind.ACCUMULATE):
         from jittape.passes.calls import callable_here
 
         kernel = kernels.find(s) if kind in (Kind.GUFUNC, Kind.ACCUMULATE) else s.op.name
         if kernel is not None and callable_here(s, vs):
-            single = s.op.name in ("place", "update") and s.avals[-1].size == 1
-            if single:
+            if s.op.name in ("place", "update") and pokes(s, vs, large):
                 return Info(number, POKE, s, kernel)
             return Info(number, UPDATE if s.op.name == "update" else CALL, s, kernel)
     return Info(number, HOST, s)
+
+
+def pokes(s: Signature, vs: list[View], large: bool) -> bool:
+    """Whether the written slice is one short line."""
+    index = s.params[-1]
+    if s.avals[-1].size > SMALL or large or (len(vs) == 2 and not vs[0].contiguous):
+        return False
+    at = views.sliced(views.whole(s.out.shape, s.out.dtype.itemsize), index)
+    return len(views.lines_over_both(vs[-1].strides, at.strides, vs[-1].shape)) <= 1
 
 
 def spaced(info: Info, vs: list[View]) -> Info:
@@ -210,47 +231,16 @@ def choose_columns(infos: list[Info], counts: np.ndarray) -> dict[int, int]:
 
 
 def schedule(tape: Tape) -> Schedule:
-    root, vid, is_view, copies = aliases(tape)
+    root, vid, is_view, copies, loads = aliases(tape)
     n = len(tape)
     first = tape.first
     ptr, args = tape.arg_ptr, tape.args
-    used, inverse = tape.distinct
     infos: list[Info] = []
-    table: dict = {}
-    info = np.zeros(n, np.int32)
-    # Single-element instructions need no look at their views: one info per signature.
-    simple = np.zeros(len(used), np.int32)
-    for k, s in enumerate(used):
-        simple[k] = -1
-        if s.op.kind in (Kind.ELEMENTWISE, Kind.GUARD) and all(a.size == 1 for a in s.avals):
-            made = describe(s, (), len(infos), False)
-            infos.append(made)
-            simple[k] = made.id
-    view_info = Info(len(infos), VIEW, signatures[0])
-    infos.append(view_info)
-    copied = set(copies)
-    if n:
-        info = simple[inverse].astype(np.int32)
-        info[is_view] = view_info.id
-        big = np.zeros(first, np.bool_)
-        for v in range(first):
-            big[v] = tape.aval(v).nbytes > COPY_IN
-        info_of_load: dict = {}
-        vlist = vid
-        for i in np.flatnonzero((info < 0) | is_view).tolist():
-            if is_view[i]:
-                r = root[first + i]
-                if r < first and big[r] and signatures[tape.sigs[i]].out.size == 1:
-                    info[i] = _load(infos, info_of_load, tape, i, root, vid)
-                continue
-            lo, hi = ptr[i], ptr[i + 1]
-            key = (int(inverse[i]), tuple(vlist[args[lo:hi]].tolist()), i in copied)
-            found = table.get(key)
-            if found is None:
-                found = describe(used[key[0]], key[1], len(infos), key[2])
-                infos.append(found)
-                table[key] = found
-            info[i] = found.id
+    info = classify(tape, root, vid, is_view, copies, infos)
+    for i, r, v in loads:
+        key = ("load", (r, v.offset, v.size * v.itemsize))
+        info[i] = len(infos)
+        infos.append(Info(len(infos), SCALAR, tape.signature(i), key))
     counts = np.bincount(info, minlength=len(infos)) if n else np.zeros(len(infos), np.int64)
     columns = choose_columns(infos, counts)
     kinds = np.zeros(len(infos), np.int32)
@@ -297,19 +287,57 @@ def schedule(tape: Tape) -> Schedule:
     return Schedule(tape, root, vid, infos, info, columns, space, level, depth, order, bounds)
 
 
-def _load(infos: list, memo: dict, tape: Tape, i: int, root: Any, vid: Any) -> int:
-    """A single element read from a large input becomes an instruction of the scalar sweep."""
-    s = signatures[tape.sigs[i]]
-    r = int(root[tape.first + i])
-    key = (s.out, r, int(vid[tape.first + i]))
-    if key not in memo:
-        v = views.views[vid[tape.first + i]]
-        item = s.out.dtype.itemsize
-        memo[key] = len(infos)
-        infos.append(Info(len(infos), SCALAR, s, ("load", (r, v.offset, item))))
-    root[tape.first + i] = tape.first + i
-    vid[tape.first + i] = views.whole(s.out.shape, s.out.dtype.itemsize).id
-    return memo[key]
+def classify(tape: Tape, root: Any, vid: Any, is_view: Any, copies: list, infos: list) -> Any:
+    """Info of each instruction. One per signature where all operands are whole arrays, else one
+    per (signature, views of the operands)."""
+    n, first = len(tape), tape.first
+    used, inverse = tape.distinct
+    view_info = Info(0, VIEW, signatures[0])
+    infos.append(view_info)
+    if not n:
+        return np.zeros(0, np.int32)
+    ptr, args = tape.arg_ptr, tape.args
+    plain = np.empty(tape.n_values, np.bool_)
+    large = np.zeros(tape.n_values, np.bool_)
+    for v in range(first):
+        a = tape.aval(v)
+        plain[v] = True
+        large[v] = a.nbytes > COPY_IN
+    own = root[first:] == np.arange(first, tape.n_values)
+    plain[first:] = own
+    large[first:] = large[root[first:]] & (root[first:] < first)
+    simple = np.zeros(n, np.bool_)
+    odd = ~plain[args] | large[args]
+    user = np.repeat(np.arange(n), np.diff(ptr))
+    simple[:] = True
+    simple[user[odd]] = False
+    scalar = np.array([
+        s.op.kind in (Kind.ELEMENTWISE, Kind.GUARD) and all(a.size == 1 for a in s.avals)
+        for s in used
+    ], np.bool_)  # fmt: skip
+    simple |= scalar[inverse]
+    simple &= ~is_view
+    simple[copies] = False
+    info = np.zeros(n, np.int32)
+    which = np.full(len(used), -1, np.int32)
+    for k in np.unique(inverse[simple]).tolist():
+        s = used[k]
+        whole = tuple(views.whole(a.shape, a.dtype.itemsize).id for a in s.avals)
+        which[k] = len(infos)
+        infos.append(describe(s, whole, len(infos), False, False))
+    info[simple] = which[inverse[simple]]
+    table: dict = {}
+    copied = set(copies)
+    for i in np.flatnonzero(~simple & ~is_view).tolist():
+        ops = args[ptr[i] : ptr[i + 1]]
+        key = (inverse[i], *vid[ops].tolist(), i in copied, bool(large[ops].any()))
+        found = table.get(key)
+        if found is None:
+            found = table[key] = len(infos)
+            vids = tuple(vid[ops].tolist())
+            infos.append(describe(used[inverse[i]], vids, found, key[-2], key[-1]))
+        info[i] = found
+    return info
 
 
 def levelling(first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, space, level, depth):
@@ -330,7 +358,26 @@ def levelling(first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, space, 
         lo = ptr[i]
         hi = ptr[i + 1]
         d = 0
-        if kind == 0 or kind == 7 or kind == 9:  # SCALAR, GUARD, POKE
+        small = kind == 0 or kind == 7 or kind == 9  # SCALAR, GUARD, POKE
+        other = -1
+        e = -1
+        if kind == 1 or kind == 4 or kind == 12 or kind == 13:
+            # An operand that is a row-level value of a larger space may take the instruction there.
+            for k in range(lo, hi):
+                r = root[args[k]] - first
+                if r >= 0 and rels[base + k - lo] == 1 and level[r] == 1 and depth[r] > e:
+                    e = depth[r]
+                    other = space[r]
+            if other >= 0:
+                for k in range(lo, hi):
+                    r = root[args[k]] - first
+                    if r < 0:
+                        continue
+                    inside = space[r] == other and level[r] == 1 and rels[base + k - lo] == 1
+                    if not inside and depth[r] + 1 > e:
+                        other = -1
+            small = kind >= 12 and other < 0
+        if small:
             for k in range(lo, hi):
                 r = root[args[k]] - first
                 if r >= 0:
@@ -353,7 +400,7 @@ def levelling(first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, space, 
             level[i] = 2
             depth[i] = d
             continue
-        if kind >= 5:  # CALL, HOST, CHECK, UPDATE
+        if kind >= 5 and kind < 12:  # CALL, HOST, CHECK, UPDATE
             for k in range(lo, hi):
                 r = root[args[k]] - first
                 if r >= 0:
@@ -374,26 +421,9 @@ def levelling(first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, space, 
             depth[i] = d
             continue
         own = sizes[f]
-        # An operand that is a row-level value of a larger space may take the instruction there.
-        other = -1
-        e = -1
-        if kind == 1 or kind == 4:
-            for k in range(lo, hi):
-                r = root[args[k]] - first
-                if r >= 0 and rels[base + k - lo] == 1 and level[r] == 1 and depth[r] > e:
-                    e = depth[r]
-                    other = space[r]
-            if other >= 0:
-                for k in range(lo, hi):
-                    r = root[args[k]] - first
-                    if r < 0:
-                        continue
-                    inside = space[r] == other and level[r] == 1 and rels[base + k - lo] == 1
-                    if not inside and depth[r] + 1 > e:
-                        other = -1
         if other >= 0:
             space[i] = other
-            level[i] = 1 if kind == 1 else 2
+            level[i] = 1 if kind == 1 or kind == 12 else 2
             d = e
         else:
             for k in range(lo, hi):
