@@ -11,6 +11,8 @@ from jittape.ops.declare import Kind, Signature
 from jittape.passes import kernels, views
 from jittape.passes.views import View, broadcast, contiguous_strides
 
+# Ops that give their first operand with something replaced: in place where it dies.
+REPLACING = ("update", "add_at", "put", "scatter_add_to")
 TEMP = -2  # pseudo slot: the region of the arena for temporaries of one step
 
 
@@ -45,17 +47,44 @@ def callable_here(s: Signature, vs: list[View]) -> bool:
     if kind is Kind.PLACE:
         if any(a.dtype != s.out.dtype for a in s.avals):
             return False
-        return name in ("place", "update", "concatenate") and s.out.dtype.char in kernels.MOVABLE
+        if name == "add_at":
+            return adding(s) is not None
+        return name in _PLACES and s.out.dtype.char in kernels.MOVABLE
     if kind is Kind.GUFUNC:
         return s.op.kernel is np.matmul and all(a.ndim >= 2 for a in s.avals)
     if kind is Kind.ACCUMULATE:
         return isinstance(s.op.kernel, np.ufunc)
     if name == "take":
         return s.avals[1].dtype == np.int64 and s.avals[0].ndim >= 1
-    if name == "scatter_add":
-        found = kernels.loop_index(np.add, kernels.char(s.out.dtype) * 2, "")
-        return s.avals[0].dtype == np.int64 and found is not None
+    if name in ("scatter_add", "scatter_add_to"):
+        return s.avals[-2].dtype == np.int64 and adding(s) is not None
     return name == "put" and s.avals[1].dtype == np.int64
+
+
+_PLACES = ("place", "update", "concatenate", "stack")
+
+
+def adding(s: Signature) -> tuple | None:
+    """The loop of add for the result's dtype."""
+    k = kernels.loop_index(np.add, kernels.char(s.out.dtype) * 2, "")
+    return None if k is None else (np.add, k)
+
+
+def parts(s: Signature) -> list[tuple[int, View]]:
+    """(operand, where it goes in the result) of a PLACE op."""
+    out = views.whole(s.out.shape, s.out.dtype.itemsize)
+    if s.op.name == "stack":
+        return [(k, views.row(out, k)) for k in range(len(s.avals))]
+    if s.op.name != "concatenate":
+        return [(len(s.avals) - 1, views.sliced(out, s.params[-1]))]
+    axis = s.params[0] % len(s.out.shape)
+    found = []
+    at = 0
+    for k, a in enumerate(s.avals):
+        index = tuple((at, 1, n) if d == axis else (0, 1, n) for d, n in enumerate(a.shape))
+        found.append((k, views.sliced(out, index)))
+        at += a.shape[axis]
+    return found
 
 
 def strided(
@@ -135,25 +164,22 @@ def lower_call(
         return accumulated(s, kernel, ops[0], out)
     if kind is Kind.GUFUNC:
         return product(s, kernel, ops, out, temp)
-    if name == "place":
-        _, index = s.params
-        return filled(out) + copied(ops[0], part(out, index))
-    if name == "update":
-        if not in_place:
+    if kind is Kind.PLACE:
+        if name == "place":
+            calls += filled(out)
+        elif name in REPLACING and not in_place:
             calls += copied(ops[0], out)
-        return calls + copied(ops[1], part(out, s.params[0]))
-    if name == "concatenate":
-        axis = s.params[0] % len(out.shape)
-        at = 0
-        for o in ops:
-            index = tuple(
-                (at, 1, o.shape[d]) if d == axis else (0, 1, n) for d, n in enumerate(out.shape)
-            )
-            if o.shape[axis]:
-                calls += copied(o, part(out, index))
-            at += o.shape[axis]
+        for k, at in parts(s):
+            dst = Operand(out.slot, out.offset + at.offset, at.shape, at.strides, out.itemsize)
+            if name == "add_at":
+                both = [(dst, dst.strides), (ops[k], ops[k].strides), (dst, dst.strides)]
+                calls += strided(adding(s) or (), None, at.shape, both)
+            elif s.avals[k].size:
+                calls += copied(ops[k], dst)
         return calls
-    return indexed(s, ops, out, temp)
+    if name in REPLACING and not in_place:
+        calls += copied(ops[0], out)
+    return calls + indexed(s, ops, out, temp)
 
 
 def reduced(s: Signature, kernel: tuple, x: Operand, out: Operand) -> list[Call]:
@@ -229,21 +255,20 @@ def indexed(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> 
         x, idx = (contiguous(o, temp, calls) for o in ops)
         n, per = x.shape[0], int(np.prod(x.shape[1:], dtype=np.int64))
         which, args = 0, [x, idx, out]
-    elif name == "scatter_add":
-        idx, v = (contiguous(o, temp, calls) for o in ops)
-        calls += filled(out)
+    elif name in ("scatter_add", "scatter_add_to"):
+        idx, v = (contiguous(o, temp, calls) for o in ops[-2:])
+        if name == "scatter_add":
+            calls += filled(out)
         n, per = out.shape[0], int(np.prod(out.shape[1:], dtype=np.int64))
         which, args = 1, [idx, v, out]
     else:
-        calls += copied(ops[0], out)
         idx, v = (contiguous(o, temp, calls) for o in ops[1:])
         n, per = out.shape[0], int(np.prod(out.shape[1:], dtype=np.int64))
         which, args = 2, [idx, v, out]
     count = int(np.prod(idx.shape, dtype=np.int64))
     data: tuple = (which, n, per * item, per, count, 1, 0)
     if which == 1 and not (per == 1 and s.out.dtype == np.float64):
-        c = kernels.char(s.out.dtype)
-        data = (*data[:5], (np.add, kernels.loop_index(np.add, c + c, "")), 0)
+        data = (*data[:5], adding(s), 0)
     places = [(o.slot, o.offset) for o in args]
     calls.append(Call(("indexing",), data, places, (1, 1, 1, 0), (0, 0, 0), [], checked=True))
     return calls

@@ -15,6 +15,7 @@ import numpy as np
 
 from jittape.passes import schedule as sch
 from jittape.passes import views
+from jittape.passes.calls import REPLACING
 from jittape.passes.compiled import fast
 from jittape.passes.schedule import Schedule
 
@@ -190,7 +191,7 @@ def _arrays(s, places, which, kinds, starts, ends, last, scalar_use, top):
                 continue
             extent.pop(o, None)
             _release(free, o, size)
-        if kinds[i] in (sch.POKE, sch.UPDATE) and _steals(s, places, i, starts, last):
+        if kinds[i] in (sch.POKE, sch.UPDATE) and _steals(s, places, i, starts, last, extent):
             old = int(s.root[tape.args[tape.arg_ptr[i]]])
             slot[v], offset[v] = ARENA, offset[old]
             places.in_place[i] = True
@@ -225,17 +226,19 @@ def _whole(tape, r):
     return views.whole(a.shape, a.dtype.itemsize)
 
 
-def _steals(s, places, i, starts, last) -> bool:
+def _steals(s, places, i, starts, last, extent) -> bool:
     """Whether instruction i may write into the buffer of its first operand."""
     tape = s.tape
     name = s.infos[s.info[i]].sig.op.name
-    if name == "place":
+    if name not in REPLACING:
         return False
     a = int(tape.args[tape.arg_ptr[i]])
     r = int(s.root[a])
     if r < tape.first or places.slot[r] != ARENA or last[r] > starts[i]:
         return False
-    if int(s.root[tape.args[tape.arg_ptr[i] + 1]]) == r:
+    if int(places.offset[r]) not in extent:  # not a block of this allocator
+        return False
+    if r in s.root[tape.args[tape.arg_ptr[i] + 1 : tape.arg_ptr[i + 1]]]:
         return False
     return views.views[s.view[a]] is _whole(tape, r)
 

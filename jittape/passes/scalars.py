@@ -8,6 +8,7 @@ import numpy as np
 
 from jittape.passes import kernels, views
 from jittape.passes import schedule as sch
+from jittape.passes.calls import REPLACING, adding, parts
 from jittape.passes.memory import FIRST_SLOT, Places
 from jittape.passes.schedule import Info, Schedule
 
@@ -105,6 +106,23 @@ def halves(raw: bytes) -> tuple[int, int]:
     return int(low), int(high)
 
 
+def write(s: Schedule, sig: Any, a: int, dst: int, at: Any, address: Any, call: Any) -> tuple:
+    """One short line written, or added, to a place of an array."""
+    item = sig.out.dtype.itemsize
+    if sig.op.name != "add_at" and at.size == 1:
+        return (STORE, dst, address(a), item)
+    if at.size == 1 and sig.out.dtype == np.float64:
+        return (0, dst, dst, address(a))
+    src = views.views[s.view[a]]
+    lines = views.lines_over_both(src.strides, at.strides, at.shape) or [(1, 0, 0)]
+    ((n, ss, ds),) = lines
+    if sig.op.name == "add_at":
+        k = call(adding(sig), (n, 1, n, 0), (ds, ss, ds))
+        return (CALL2 | k << 8, dst, dst, address(a))
+    k = call(("move", (3, item)), (n, 1, n, 0), (ss, ds))
+    return (CALL1 | k << 8, dst, address(a), 0)
+
+
 def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> list:
     info = s.infos[s.info[i]]
     sig = info.sig
@@ -119,25 +137,17 @@ def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> l
     dst = address(tape.first + i)
     if info.kind == sch.POKE:
         rows: list = []
-        v = address(ops[-1])
         item = sig.out.dtype.itemsize
         size = sig.out.size * item
-        index = sig.params[-1]
         if sig.op.name == "place":
             rows.append((ZERO, dst, size, 0))
-        elif not places.in_place[i]:
+        elif sig.op.name in REPLACING and not places.in_place[i]:
             r = int(s.root[ops[0]])
-            old = views.views[s.view[ops[0]]]
-            assert old.contiguous
-            at = int(places.offset[r]) + old.offset
+            at = int(places.offset[r]) + views.views[s.view[ops[0]]].offset
             rows += [(COPY, dst, size, int(places.slot[r])), (at, 0, 0, 0)]
-        at = views.sliced(views.whole(sig.out.shape, item), index)
-        if sig.avals[-1].size == 1:
-            return [*rows, (STORE, dst + at.offset, v, item)]
-        src = views.views[s.view[ops[-1]]]
-        ((n, ss, ds),) = views.lines_over_both(src.strides, at.strides, src.shape)
-        k = call(("move", (3, item)), (n, 1, n, 0), (ss, ds))
-        return [*rows, (CALL1 | k << 8, dst + at.offset, v, 0)]
+        for j, part in parts(sig):
+            rows.append(write(s, sig, ops[j], dst + part.offset, part, address, call))
+        return rows
     if info.kind == sch.LANES_SUM:
         low, high = kernels.identity(info.kernel[0], sig.out.dtype) or (0, 0)
         size = sig.out.dtype.itemsize

@@ -20,6 +20,7 @@ import numpy as np
 
 from jittape.ops.declare import Kind, Signature, signatures
 from jittape.passes import kernels, views
+from jittape.passes.calls import REPLACING, callable_here, parts
 from jittape.passes.compiled import fast
 from jittape.passes.views import View
 from jittape.tape import Tape
@@ -86,6 +87,7 @@ def aliases(tape: Tape) -> tuple[np.ndarray, np.ndarray, np.ndarray, list, list]
         viewing[k] = viewlike(s)
     vid[first:] = ids[inverse] if len(used) else 0
     is_view = viewing[inverse] if len(used) else np.zeros(0, np.bool_)
+    is_view |= fixed_rows(tape, used, inverse)
     copies = []
     loads = []
     memo: dict = {}
@@ -93,12 +95,16 @@ def aliases(tape: Tape) -> tuple[np.ndarray, np.ndarray, np.ndarray, list, list]
     big = [tape.aval(v).nbytes > COPY_IN for v in range(first)]
     for i in np.flatnonzero(is_view).tolist():
         a = args[ptr[i]]
-        key = (inverse[i], int(vid[a]))
+        key = (inverse[i], int(vid[a]), args[ptr[i + 1] - 1])
         v = memo.get(key, memo)
         if v is memo:
             s = used[inverse[i]]
             old = views.views[vid[a]]
-            if s.op.kind is Kind.REDUCE:
+            if s.op.name == "take":
+                v = views.row(old, int(tape.consts[args[ptr[i] + 1] - tape.n_inputs].value))
+            elif s.op.name == "stop_gradient":
+                v = old
+            elif s.op.kind is Kind.REDUCE:
                 strides = views.reshaped(old, s.out.shape)
                 v = views.view(s.out.shape, strides, old.offset, old.itemsize)
             else:
@@ -117,7 +123,29 @@ def aliases(tape: Tape) -> tuple[np.ndarray, np.ndarray, np.ndarray, list, list]
     return root, vid, is_view, copies, loads
 
 
+def fixed_rows(tape: Tape, used: list, inverse: Any) -> Any:
+    """take at a literal index: a view."""
+    n = len(tape)
+    rows = np.array([s.op.name == "take" and s.avals[1].ndim == 0 for s in used], np.bool_)
+    if not rows.any():
+        return np.zeros(n, np.bool_)
+    found = rows[inverse]
+    for i in np.flatnonzero(found).tolist():
+        x, k = tape.operands(i)
+        c = k - tape.n_inputs
+        const = tape.consts[c] if 0 <= c < len(tape.consts) else None
+        found[i] = (
+            const is not None
+            and not const.live
+            and tape.aval(x).size > 0
+            and 0 <= int(const.value) < tape.aval(x).shape[0]
+        )
+    return found
+
+
 def viewlike(s: Signature) -> bool:
+    if s.op.name == "stop_gradient":
+        return s.out.size > 0
     if s.op.kind is Kind.LAYOUT:
         return s.op.name in ("reshape", "transpose", "broadcast_to", "slice") and s.out.size > 0
     if s.op.kind is Kind.REDUCE and s.out is not None:
@@ -154,23 +182,22 @@ def describe(s: Signature, vids: tuple[int, ...], number: int, copied: bool, lar
             info.kind = LANES_SUM
         return info
     if kind in (Kind.PLACE, Kind.GUFUNC, Kind.GATHER, Kind.SCATTER, Kind.ACCUMULATE):
-        from jittape.passes.calls import callable_here
-
         kernel = kernels.find(s) if kind in (Kind.GUFUNC, Kind.ACCUMULATE) else s.op.name
         if kernel is not None and callable_here(s, vs):
-            if s.op.name in ("place", "update") and pokes(s, vs, large):
+            if kind is Kind.PLACE and pokes(s, vs, large):
                 return Info(number, POKE, s, kernel)
-            return Info(number, UPDATE if s.op.name == "update" else CALL, s, kernel)
+            return Info(number, UPDATE if s.op.name in REPLACING else CALL, s, kernel)
     return Info(number, HOST, s)
 
 
 def pokes(s: Signature, vs: list[View], large: bool) -> bool:
-    """Whether the written slice is one short line."""
-    index = s.params[-1]
-    if s.avals[-1].size > SMALL or large or (len(vs) == 2 and not vs[0].contiguous):
+    """Whether what is written are short lines: then it is done in the scalar sweep."""
+    if large or len(vs) > 64 or (s.op.name in REPLACING and not vs[0].contiguous):
         return False
-    at = views.sliced(views.whole(s.out.shape, s.out.dtype.itemsize), index)
-    return len(views.lines_over_both(vs[-1].strides, at.strides, vs[-1].shape)) <= 1
+    return all(
+        vs[k].size <= SMALL and len(views.lines_over_both(vs[k].strides, at.strides, at.shape)) <= 1
+        for k, at in parts(s)
+    )
 
 
 def spaced(info: Info, vs: list[View]) -> Info:

@@ -122,6 +122,11 @@ def sliced(v: View, index: tuple) -> View:
     return view(tuple(shape), tuple(strides), offset, v.itemsize)
 
 
+def row(v: View, k: int) -> View:
+    """v[k]"""
+    return view(v.shape[1:], v.strides[1:], v.offset + k * v.strides[0], v.itemsize)
+
+
 def reshaped(v: View, shape: tuple) -> tuple | None:
     """Strides of `v` under another shape of the same size, or None."""
     lines = collapse(v.shape, v.strides) or [(1, v.itemsize)]

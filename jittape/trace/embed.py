@@ -15,7 +15,6 @@ from jittape.trace.tracer import Tracer, number_of, trace_of, value_of
 from jittape.trace.views import snapshot
 from jittape.types import Aval, aval_of
 
-
 # how a stretch of tape is computed outside of any trace; `api.run` puts the executor here too
 compute: Callable[[Tape, Sequence[Any]], list[np.ndarray]] = evaluate
 
