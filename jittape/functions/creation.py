@@ -136,8 +136,8 @@ def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
     return array(a, dtype, copy=False, ndmin=1)
 
 
-_lists = (Case(([(), (), ()],), name="list of scalars"), Case(([(2,), (2,)],), name="of vectors"))
-implements(np.array, cases=_lists)(array)
+# no cases: NumPy does not dispatch these, see jittape.numpy
+implements(np.array)(array)
 implements(np.asarray, np.asanyarray)(asarray)
 implements(np.ascontiguousarray, np.asfortranarray)(ascontiguousarray)
 

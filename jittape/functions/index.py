@@ -345,7 +345,8 @@ def _flat(x: Tracer, lead: int) -> Tracer:
         return flat
     sig = signature(layout.reshape, (merged,), (x._aval,))
     value = np.reshape(x._value, merged)
-    return as_view(trace, sig, (x,), known, value) or Tracer(trace, known, sig.out, value)
+    view = as_view(trace, sig, (x,), known, value)
+    return Tracer(trace, known, sig.out, value) if view is None else view
 
 
 @tracer_method("__getitem__")
