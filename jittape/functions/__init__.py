@@ -6,3 +6,8 @@ from pkgutil import iter_modules
 # dispatch and the Tracer's methods are complete only when all are loaded
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
+
+from jittape.trace import boundary, numba_functions, patches  # noqa: E402, F401
+
+boundary.install()
+patches.install()

@@ -9,6 +9,7 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.ops import shape as ops
 from jittape.ops.declare import Case
+from jittape.trace import tracer as tracers
 from jittape.trace.dispatch import implements
 from jittape.trace.recorder import here, open_traces
 from jittape.trace.tracer import Tracer, cast, tracer_method
@@ -18,7 +19,7 @@ from jittape.types import aval_of
 def as_array(x: Any) -> Any:
     """x as a tracer or an ndarray: sequences with tracers are stacked."""
     if isinstance(x, (Tracer, np.ndarray)):
-        return x
+        return tracers.settled(x)
     if isinstance(x, (list, tuple)) and holds_tracer(x):
         return stacked(x)
     return np.asarray(x)
@@ -40,6 +41,7 @@ def constant(x: np.ndarray, live: bool) -> Tracer:
     live: the array is the user's own, so that each sweep reads its memory anew.
     """
     trace = open_traces()[-1]
+    x = tracers.settled(x)
     return Tracer(trace, trace.add_const(x, live=live), aval_of(x), x)
 
 

@@ -16,9 +16,10 @@ from jittape.functions.creation import as_array
 from jittape.functions.index import index_add, index_update, plan
 from jittape.functions.shape import broadcast_to, to_shape
 from jittape.ops.elementwise import where as where_op
+from jittape.trace.buffers import traced_handle
 from jittape.trace.dispatch import implements
 from jittape.trace.recorder import here
-from jittape.trace.tracer import OUT, Tracer, cast, tracer_method
+from jittape.trace.tracer import OUT, Tracer, cast, tracer_method, writers
 from jittape.trace.views import ViewTracer, current, replace, store
 
 
@@ -138,26 +139,11 @@ def with_out(call: Callable, out: Any, where: Any = True, casting: str = "same_k
 
 def write_into(target: Any, result: Any, casting: str = "same_kind") -> Any:
     """Write a result to the array a call was given as out=, and return that array."""
-    if isinstance(target, Tracer):
-        handle = getattr(target, "_handle", target)
-        assign(handle, result, casting)
-        return target
-    if not isinstance(result, Tracer):
+    if isinstance(target, Tracer) or isinstance(result, Tracer):
+        assign(traced_handle(target, (result,)), result, casting)
+    else:
         np.copyto(target, result, casting=casting)  # type: ignore[arg-type]
-        return target
-    if type(target) is np.ndarray:
-        raise not_recorded(target)
-    target[...] = result
     return target
-
-
-def not_recorded(target: Any) -> TraceError:
-    """The error for a traced value that is written to an array whose writes are not seen."""
-    return TraceError(
-        f"{here()}: a traced value is written to an array (shape {target.shape}) whose writes "
-        "jittape does not see, because it was made outside of the traced function or by a call "
-        "that is not recorded; copy it inside the function with np.array(...) and write to the copy"
-    )
 
 
 # -- NumPy's in-place functions and methods ------------------------------------------------------
@@ -165,8 +151,7 @@ def not_recorded(target: Any) -> TraceError:
 
 @implements(np.ufunc.at)
 def ufunc_at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
-    if not isinstance(a, Tracer):
-        raise not_recorded(a)
+    a = traced_handle(a, (b, indices))
     b = as_array(b) if b is not None else None
     if ufunc is np.add or ufunc is np.subtract:
         replace(a, index_add(current(a), indices, b if ufunc is np.add else -b))
@@ -180,10 +165,7 @@ def ufunc_at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
 @implements(np.copyto)
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
     src = as_array(src)
-    if not isinstance(dst, Tracer):
-        if isinstance(src, Tracer) or isinstance(where, Tracer):
-            write_into(dst, _fitted(src, dst.shape) if where is True else _masked(dst, src, where))
-            return
+    dst = traced_handle(dst, (src, where))
     if not np.can_cast(src.dtype, dst.dtype, casting=casting):  # type: ignore[arg-type]
         raise TypeError(f"Cannot cast array data from {src.dtype!r} to {dst.dtype!r}")
     src = _fitted(cast(src, dst.dtype), dst.shape)
@@ -196,8 +178,7 @@ def _masked(dst: Any, src: Any, where: Any) -> Any:
 
 @implements(np.put)
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
-    if not isinstance(a, Tracer):
-        raise not_recorded(a)
+    a = traced_handle(a, (v, ind))
     if mode != "raise":
         raise TraceError(f"{here()}: np.put with mode={mode!r} is not recorded; use mode='raise'")
     ind = as_array(ind).reshape(-1)
@@ -209,16 +190,14 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
 
 @implements(np.putmask)
 def putmask(a: Any, mask: Any, values: Any) -> None:
-    if not isinstance(a, Tracer):
-        raise not_recorded(a)
+    a = traced_handle(a, (values, mask))
     values = as_array(values).reshape(-1)[np.arange(a.size) % np.size(values)].reshape(a.shape)
     replace(a, where_op(mask, cast(values, a.dtype), current(a)))
 
 
 @implements(np.place)
 def place(arr: Any, mask: Any, vals: Any) -> None:
-    if not isinstance(arr, Tracer):
-        raise not_recorded(arr)
+    arr = traced_handle(arr, (vals, mask))
     flat = to_shape(current(arr), (arr.size,))
     (ind,) = np.nonzero(as_array(mask).reshape(-1))
     vals = as_array(vals).reshape(-1)[np.arange(ind.size) % np.size(vals)]
@@ -227,8 +206,7 @@ def place(arr: Any, mask: Any, vals: Any) -> None:
 
 @implements(np.fill_diagonal)
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
-    if not isinstance(a, Tracer):
-        raise not_recorded(a)
+    a = traced_handle(a, (val,))
     if wrap or a.ndim < 2:
         raise TraceError(f"{here()}: np.fill_diagonal is recorded for matrices without wrap only")
     k = np.arange(min(a.shape))
@@ -254,3 +232,6 @@ def partition(self: Tracer, kth: Any, axis: int = -1, kind: str = "introselect")
 @tracer_method("put")
 def _put(self: Tracer, indices: Any, values: Any, mode: str = "raise") -> None:
     put(self, indices, values, mode)
+
+
+writers.update({np.copyto, np.put, np.putmask, np.place, np.fill_diagonal})

@@ -11,6 +11,7 @@ import numpy as np
 from jittape import tree
 from jittape.tape import Tape
 from jittape.trace.embed import new_input, result_numbers
+from jittape.trace.reach import reach_function
 from jittape.trace.recorder import Trace, here
 from jittape.trace.tracer import Tracer, cast
 from jittape.trace.views import snapshot
@@ -52,6 +53,7 @@ class Inner:
             self.leaves += leaves
             self.structures.append(structure)
             full[i] = tree.unflatten(structure, [new_input(self.trace, x) for x in leaves])
+        reach_function(self.fun)
         return self.fun(*full, **self.kwargs)
 
     def finish(self, outputs: Sequence[Any]) -> Tape:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,10 +36,25 @@ class _Stack(threading.local):
 
 _stack = _Stack()
 
+# arrays that nobody writes to although they are no literals, by id: copies made by trace.buffers
+frozen_arrays: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
+
 
 def open_traces() -> list[Trace]:
     """The traces open in this thread, outermost first."""
     return _stack.traces
+
+
+def opened(trace: Trace) -> None:
+    """A trace of a user's function opens; replaced by trace.patches."""
+
+
+def closed(trace: Trace) -> None:
+    """The counterpart of `opened`."""
+
+
+def reach(namespace: dict[str, Any]) -> None:
+    """The names of this module record from now on; replaced by trace.patches."""
 
 
 class Trace:
@@ -82,15 +98,25 @@ class Trace:
         if traces and not traces[-1].concrete:
             self.concrete, self.remedy = False, traces[-1].remedy
         self.level = len(traces)
-        traces.append(self)
-        self.open = True
-        self.fast = self.concrete
+        try:
+            traces.append(self)
+            self.open = True
+            self.fast = self.concrete
+            if self.concrete:
+                opened(self)
+        except BaseException:  # KeyboardInterrupt may come anywhere
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        self.open = self.fast = False
-        popped = _stack.traces.pop()
-        assert popped is self
+        traces = _stack.traces
+        # those above have been left by an exception that came while they were closing
+        for trace in traces[self.level :]:
+            trace.open = trace.fast = False
+            if trace.concrete:
+                closed(trace)
+        del traces[self.level :]
 
     # -- values ------------------------------------------------------------------------------
 
@@ -104,6 +130,8 @@ class Trace:
         An array that is written to between two uses in one trace is two constants: what it held
         at first, frozen, and the array itself.
         """
+        if type(value) is not np.ndarray and hasattr(value, "_as_const"):
+            value = value._as_const()
         found = self.const_ids.get(id(value))
         if found is not None and live and self.concrete:
             k = (-found - 1) >> 1
@@ -112,6 +140,7 @@ class Trace:
                 self._freeze(k)
                 found = None
         if found is None:
+            live = live and frozen_arrays.get(id(value)) is not value
             if value.dtype.kind not in "fciub":
                 raise TraceError(
                     f"{self.here()}: an array of dtype {value.dtype} meets a traced value; "
@@ -167,20 +196,22 @@ class Trace:
         code = frame.f_code
         c = self.code_ids.get(id(code))
         if c is None:
-            c = self.register_code(code)
+            c = self.register_code(code, frame)
         if c < 0:
             c, frame = self.user_code(frame)
         self.where_code.append(c)
         self.where_lasti.append(frame.f_lasti if frame is not None else -1)
         return index
 
-    def register_code(self, code: Any) -> int:
+    def register_code(self, code: Any, frame: Any = None) -> int:
         if code.co_filename.startswith(_FOREIGN):
             number = -1
             self.foreign_codes.append(code)
         else:
             number = len(self.codes)
             self.codes.append(code)
+            if frame is not None and self.concrete:
+                reach(frame.f_globals)
         self.code_ids[id(code)] = number
         return number
 
@@ -190,7 +221,7 @@ class Trace:
             code = frame.f_code
             c = self.code_ids.get(id(code))
             if c is None:
-                c = self.register_code(code)
+                c = self.register_code(code, frame)
             if c >= 0:
                 return c, frame
             frame = frame.f_back

@@ -79,6 +79,11 @@ class Tracer:
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return function_call(func, args, kwargs)
 
+    @property
+    def _handle(self) -> Tracer:
+        """The handle itself; arrays of trace.buffers give that of their content."""
+        return self
+
     # -- attributes --------------------------------------------------------------------------
 
     shape = property(lambda self: self._aval.shape)
@@ -245,6 +250,7 @@ def cast(x: Any, dtype: np.dtype) -> Any:
     if isinstance(x, Tracer):
         return x if x._aval.dtype == dtype else declare.by_name["cast"](x, dtype=dtype)
     if isinstance(x, np.ndarray) and x.ndim:
+        x = settled(x)
         if x.dtype == dtype:
             return x
         trace = open_traces()[-1]
@@ -259,7 +265,7 @@ declare.recorder = record
 def as_operand(x: Any) -> Any:
     """x as an operand: lists and tuples with tracers are stacked, array-likes become arrays."""
     if isinstance(x, (Tracer, np.ndarray, np.generic, int, float, complex)):
-        return x
+        return settled(x)
     if isinstance(x, (list, tuple)):
         return lookup(np.array)(x)
     return np.asarray(x)
@@ -288,16 +294,29 @@ def ufunc_call(ufunc: Any, method: str, inputs: tuple, kwargs: dict) -> Any:
 
 
 def function_call(func: Any, args: tuple, kwargs: dict) -> Any:
-    """What a NumPy function records; see `trace.boundary` for views and copies."""
+    """What a NumPy function records."""
     if kwargs.get("out") is not None:
         kwargs = dict(kwargs)
         out = kwargs.pop("out")
         return lookup(OUT)(lambda: func(*args, **kwargs), out)
-    return finished(func, args, lookup(func)(*args, **kwargs))
+    run = lookup(func)
+    if func not in writers:
+        args, kwargs = settled(args), {k: settled(v) for k, v in kwargs.items()}
+    return finished(func, args, run(*args, **kwargs))
+
+
+# NumPy functions that write to their first argument
+writers: set[Callable] = set()
+
+
+def settled(x: Any) -> Any:
+    """x (or what a list or tuple holds) as it is now; replaced by trace.buffers."""
+    return x
 
 
 def finished(func: Callable, args: tuple, result: Any) -> Any:
-    """The result of a NumPy function as the user gets it; replaced by trace.boundary."""
+    """The result of a NumPy function as the user gets it; replaced by trace.boundary, which
+    knows which functions return views and which return copies."""
     return result
 
 

@@ -79,6 +79,7 @@ def as_view(trace: Trace, sig: Signature, operands: tuple, number: int, value: A
         return None
     if not isinstance(base, Tracer) or base._trace is not trace or type(value) is not np.ndarray:
         return None
+    base = base._handle
     held = base._value
     if type(held) is not np.ndarray or not np.may_share_memory(value, held):
         return None
@@ -87,6 +88,7 @@ def as_view(trace: Trace, sig: Signature, operands: tuple, number: int, value: A
 
 def root_of(h: Any) -> Tracer:
     """The handle whose memory h is a view of."""
+    h = h._handle
     while isinstance(h, ViewTracer):
         h = h._base
     return h
@@ -230,6 +232,7 @@ def _moved(h: Tracer, trace: Trace, number: int, index: Index, value: Any) -> No
 
 def replace(h: Tracer, new: Any) -> None:
     """h[...] = new, where new has h's shape and dtype."""
+    h = h._handle
     while isinstance(h, ViewTracer):
         op, kwargs, base = h._sig.op, h._sig.kwargs, h._base
         if op is ops.strided_slice:

@@ -1,0 +1,399 @@
+"""Arrays made by np.zeros and its siblings while tracing: real ndarrays until a tracer is written.
+
+A Buffer is an ndarray subclass that behaves as a plain array of its class would. When a traced
+value is written into it (or into any view of it), its memory becomes traced: a Tracer handle
+takes over its content, and the Buffer and all its views turn into TracedBuffers, which hand
+everything to handles.
+
+A TracedBuffer is still an ndarray for isinstance, and C code could read its memory. That must
+not give numbers that have lost their derivatives, so the memory is filled with NaN and its dtype
+becomes a record that NumPy refuses to convert to a number.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jittape.errors import TraceError
+from jittape.ops import shape as ops
+from jittape.trace.recorder import Trace, frozen_arrays, here, open_traces
+from jittape.trace.tracer import Tracer, function_call, trace_of
+from jittape.types import aval_of
+
+_MESSAGE = "this array holds traced values and cannot be read by C code"
+_REFUSED = {
+    16: np.dtype([(_MESSAGE, "f8"), ("", "f8")]),
+    8: np.dtype([(_MESSAGE, "f4"), ("", "f4")]),
+    4: np.dtype([(_MESSAGE, "u2"), ("", "u2")]),
+    2: np.dtype([(_MESSAGE, "u1"), ("", "u1")]),
+    1: np.dtype("V1"),
+}
+
+
+class Memory:
+    """The memory that a Buffer shares with its views."""
+
+    __slots__ = ("root", "dtype", "views", "limit", "handle", "epoch", "__weakref__")
+
+    def __init__(self, root: np.ndarray):
+        self.root = root  # a plain array of all of it
+        self.dtype = root.dtype
+        self.views: list[weakref.ref] = []
+        self.limit = 32
+        self.handle: Tracer | None = None
+        traces = open_traces()
+        self.epoch = weakref.ref(traces[0]) if traces else None
+
+    def add(self, view: Buffer) -> None:
+        if len(self.views) >= self.limit:
+            self.views = [r for r in self.views if r() is not None]
+            self.limit = max(32, 2 * len(self.views))
+        self.views.append(weakref.ref(view))
+
+    def make_traced(self, trace: Trace) -> None:
+        """Hand the content to a Tracer, and everything that sees this memory with it."""
+        if self.handle is not None:
+            return
+        content = np.array(self.root, order="K")
+        frozen_arrays[id(content)] = content
+        number = trace.add_const(content, live=True)
+        value = content if content.ndim else content[()]
+        self.handle = Tracer(trace, number, aval_of(content), value)
+        if self.dtype.kind in "fc" and self.root.flags.writeable:
+            self.root.fill(np.nan)
+        for r in self.views:
+            view = r()
+            if view is not None:
+                _refuse(view)
+
+
+def _refuse(view: Buffer) -> None:
+    view._dtype = view.dtype
+    np.ndarray.dtype.__set__(view, _REFUSED[view.itemsize])  # type: ignore[attr-defined]
+    object.__setattr__(view, "__class__", TracedBuffer)
+
+
+def _owner(a: np.ndarray) -> np.ndarray:
+    while isinstance(a.base, np.ndarray):
+        a = a.base
+    return a
+
+
+class Buffer(np.ndarray):
+    """An array whose writes are seen."""
+
+    _shared: Memory | None = None
+    _frozen: np.ndarray | None = None
+    _dtype: np.dtype
+
+    def __array_finalize__(self, obj: Any) -> None:
+        if isinstance(obj, Buffer) and self.base is not None:
+            memory = obj._memory
+            if _owner(self) is _owner(memory.root):
+                self._shared = memory
+                memory.add(self)
+                if memory.handle is not None:  # a view that C code made of a traced array
+                    self._dtype = obj._dtype
+                    object.__setattr__(self, "__class__", TracedBuffer)
+
+    @property
+    def _memory(self) -> Memory:
+        memory = self._shared
+        if memory is None:
+            memory = self._shared = Memory(self.view(np.ndarray))
+            memory.add(self)
+        return memory
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if holds(value) or holds(key):
+            traced_handle(self, (value, key))[key] = value
+        else:
+            np.ndarray.__setitem__(self, key, value)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, /, *inputs: Any, **kwargs: Any) -> Any:
+        out = kwargs.get("out", ())
+        for x in (*inputs, *out):
+            if isinstance(x, Tracer):
+                kept = inputs[:1] if method == "at" else ()
+                settled_inputs = (*kept, *[settled(v) for v in inputs[len(kept) :]])
+                return Tracer.__array_ufunc__(x._handle, ufunc, method, *settled_inputs, **kwargs)
+        if out:
+            kwargs["out"] = tuple([_plain(x) for x in out])
+        result = getattr(ufunc, method)(*[_plain(x) for x in inputs], **kwargs)
+        if out:
+            return out if len(out) > 1 else out[0]
+        return buffers_of(result, inputs)
+
+    def __array_function__(self, func: Callable, types: Any, args: Any, kwargs: Any) -> Any:
+        if any(t is TracedBuffer or not issubclass(t, np.ndarray) for t in types):
+            return function_call(func, args, kwargs)
+        return buffers_of(super().__array_function__(func, types, args, kwargs), args)
+
+    def _as_const(self) -> np.ndarray:
+        """What the tape captures: a copy of the present content, as it may change later on.
+
+        An array from an earlier trace is the user's own by now and is captured live.
+        """
+        plain = self.view(np.ndarray)
+        traces = open_traces()
+        epoch = self._memory.epoch
+        if not traces or epoch is None or epoch() is not traces[0]:
+            return plain
+        last = self._frozen
+        if last is None or last.tobytes() != plain.tobytes() or last.shape != plain.shape:
+            last = self._frozen = np.array(plain)
+            frozen_arrays[id(last)] = last
+        return last
+
+    def __reduce__(self) -> Any:
+        return self.view(np.ndarray).__reduce__()
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        return self.copy()
+
+
+def _plain(x: Any) -> Any:
+    return x.view(np.ndarray) if type(x) is Buffer else x
+
+
+def holds(x: Any) -> bool:
+    """Whether x is a tracer, or a nested list or tuple that holds one."""
+    if isinstance(x, Tracer):
+        return True
+    if type(x) is list or type(x) is tuple:
+        for item in x:
+            if holds(item):
+                return True
+    return False
+
+
+def settled(x: Any) -> Any:
+    """x for recording: the handle of a TracedBuffer, the content as it is now of a Buffer."""
+    if type(x) is Buffer:
+        return x._as_const()
+    if type(x) is TracedBuffer:
+        return x._handle
+    if type(x) is list or type(x) is tuple:
+        return type(x)([settled(v) for v in x])
+    return x
+
+
+def _first_tracer(values: Any) -> Any:
+    for v in values:
+        if isinstance(v, Tracer):
+            return v
+        if isinstance(v, (list, tuple)):
+            found = _first_tracer(v)
+            if found is not None:
+                return found
+    return None
+
+
+def traced_handle(buffer: Any, values: Any = ()) -> Any:
+    """The handle of an array that is about to be written to with these values.
+
+    Raises TraceError for an array whose writes are not seen.
+    """
+    if isinstance(buffer, Tracer):
+        return buffer._handle
+    if type(buffer) is not Buffer:
+        raise not_recorded(buffer)
+    trace = trace_of((_first_tracer(values),)) or open_traces()[-1]
+    buffer._memory.make_traced(trace)
+    return buffer._handle  # type: ignore[attr-defined]
+
+
+def not_recorded(target: Any) -> TraceError:
+    """The error for a traced value that is written to an array whose writes are not seen."""
+    return TraceError(
+        f"{here()}: a traced value is written to an array of shape {np.shape(target)} whose "
+        "writes jittape does not see, because it was made outside of the traced function or by a "
+        "call that is not recorded; copy it inside the function with np.array(...) and write to "
+        "the copy"
+    )
+
+
+def buffers_of(result: Any, args: Any = ()) -> Any:
+    """A result of NumPy's in which fresh numeric arrays are Buffers. args: what it was made of."""
+    if type(result) is np.ndarray:
+        if result.dtype.kind not in "fciub" or result.dtype.itemsize not in _REFUSED:
+            return result
+        owner = _owner(result)
+        for a in args:
+            if a is result or (isinstance(a, np.ndarray) and _owner(a) is owner):
+                return _shared_view(result, a) if type(a) is Buffer else result
+        return result.view(Buffer)
+    if type(result) is tuple or type(result) is list:
+        return type(result)([buffers_of(r, args) for r in result])
+    return result
+
+
+def _shared_view(result: np.ndarray, of: Buffer) -> Any:
+    view = result.view(Buffer)
+    view._shared = of._memory
+    of._memory.add(view)
+    return view
+
+
+# -- after the first traced write ------------------------------------------------------------
+
+
+class TracedBuffer(Buffer):
+    """A Buffer whose content is traced. isinstance says both ndarray and Tracer."""
+
+    _tracer: Tracer | None = None
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return Tracer
+
+    @property
+    def _handle(self) -> Tracer:
+        found = self._tracer
+        if found is None:
+            found = self._tracer = _located(self)
+        return found
+
+    def __array_ufunc__(self, ufunc: Any, method: str, /, *inputs: Any, **kwargs: Any) -> Any:
+        return Buffer.__array_ufunc__(self, ufunc, method, *inputs, **kwargs)
+
+    def __array_function__(self, func: Callable, types: Any, args: Any, kwargs: Any) -> Any:
+        return function_call(func, args, kwargs)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{here()}: an array with traced values cannot be pickled")
+
+
+def _located(view: Buffer) -> Tracer:
+    """The handle of a view, found from where its memory lies in that of the whole."""
+    memory = view._memory
+    root, handle = memory.root, memory.handle
+    assert handle is not None
+    if view._dtype != memory.dtype:
+        raise TraceError(
+            f"{here()}: a view of dtype {view._dtype} of an array of dtype {memory.dtype} that "
+            "holds traced values is not recorded; make it after the values are written"
+        )
+    shape = np.ndarray.shape.__get__(view)  # type: ignore[attr-defined]
+    strides = np.ndarray.strides.__get__(view)  # type: ignore[attr-defined]
+    start = view.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    if (shape, strides, start) == (root.shape, root.strides, 0):
+        return handle
+    found = _as_slices(start, shape, strides, root.shape, root.strides)
+    if found is None and root.flags.c_contiguous:
+        handle = ops.reshape(handle, shape=(root.size,))
+        found = _as_slices(start, shape, strides, (root.size,), (root.itemsize,))
+        if found is None and _contiguous(shape, strides, root.itemsize):
+            size = int(np.prod(shape))
+            index: ops.Index = ((start // root.itemsize, 1, size),)
+            return ops.reshape(ops.strided_slice(handle, index=index), shape=shape)
+    if found is None:
+        raise TraceError(
+            f"{here()}: this view of an array that holds traced values is not recorded; make it "
+            "after the values are written, or copy it with np.array"
+        )
+    index, order, once = found
+    result = ops.strided_slice(handle, index=index)
+    rest = [a for a in range(len(index)) if a not in order]
+    result = ops.transpose(result, perm=(*order, *rest))
+    result = ops.reshape(result, shape=once)
+    return result if once == shape else ops.broadcast_to(result, shape=shape)
+
+
+def _contiguous(shape: tuple, strides: tuple, itemsize: int) -> bool:
+    step = itemsize
+    for n, s in zip(reversed(shape), reversed(strides), strict=True):
+        if n > 1 and s != step:
+            return False
+        step *= n
+    return True
+
+
+def _as_slices(
+    start: int, shape: tuple, strides: tuple, whole: tuple, steps: tuple
+) -> tuple[ops.Index, tuple[int, ...], tuple[int, ...]] | None:
+    """A strided view as a slice per axis of the whole: (index, order of the axes, shape before
+    broadcasting), or None where it is none."""
+    origin = [0] * len(whole)
+    left = start
+    for a in sorted(range(len(whole)), key=lambda a: -abs(steps[a])):
+        if whole[a] > 1 and steps[a]:
+            origin[a], left = divmod(left, steps[a]) if steps[a] > 0 else (0, left)
+    if left or any(s < 0 for s in steps):
+        return None
+    index = [(o, 1, 1) for o in origin]
+    order = []
+    for n, s in zip(shape, strides, strict=True):
+        if n == 1 or s == 0:
+            continue
+        for a in sorted(range(len(whole)), key=lambda a: -steps[a]):
+            if a in order or whole[a] == 1 or s % steps[a]:
+                continue
+            step = s // steps[a]
+            last = origin[a] + step * (n - 1)
+            if step and 0 <= last < whole[a]:
+                index[a] = (origin[a], step, n)
+                order.append(a)
+                break
+        else:
+            return None
+    if any(not 0 <= o < n for o, n in zip(origin, whole, strict=True)):
+        return None
+    once = tuple(1 if s == 0 else n for n, s in zip(shape, strides, strict=True))
+    return tuple(index), tuple(order), once
+
+
+_NATIVE = {
+    *("__class__", "__new__", "__init__", "__getattribute__", "__setattr__", "__delattr__"),
+    *("__doc__", "__dir__", "__init_subclass__", "__subclasshook__", "__reduce__", "__dict__"),
+    *("__reduce_ex__", "__setstate__", "__array_finalize__", "__array_ufunc__", "__sizeof__"),
+    *("__array_function__", "__array_interface__", "__array_struct__", "__array_priority__"),
+    *("__module__", "__weakref__", "__class_getitem__", "__buffer__", "__hash__"),
+    *("flags", "strides", "base", "_handle", "_snapshot"),
+}
+_HANDLE_ATTRIBUTES = ("_trace", "_id", "_aval", "_value", "_weak", "_owned")
+
+
+def _method(name: str) -> Callable:
+    def method(self: TracedBuffer, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._handle, name)(*args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+def _in_place(name: str) -> Callable:
+    forward = "__" + name[3:]
+
+    def method(self: TracedBuffer, other: Any) -> Any:
+        from jittape.functions.inplace import assign
+
+        result = getattr(self._handle, forward)(other)
+        if result is not NotImplemented:
+            assign(self._handle, result)
+        return result if result is NotImplemented else self
+
+    method.__name__ = name
+    return method
+
+
+def _attribute(name: str) -> property:
+    return property(
+        lambda self: getattr(self._handle, name),
+        lambda self, value: setattr(self._handle, name, value),
+    )
+
+
+for _name in {*dir(np.ndarray), *_HANDLE_ATTRIBUTES} - _NATIVE:
+    _found = getattr(np.ndarray, _name, None)
+    if _name.startswith("__i") and f"__{_name[3:]}" in dir(np.ndarray) and _name != "__index__":
+        setattr(TracedBuffer, _name, _in_place(_name))
+    elif callable(_found):
+        setattr(TracedBuffer, _name, _method(_name))
+    else:
+        setattr(TracedBuffer, _name, _attribute(_name))
+TracedBuffer._snapshot = lambda self: self._handle._snapshot()  # type: ignore[attr-defined]

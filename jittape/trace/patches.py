@@ -1,0 +1,214 @@
+"""Names of NumPy and math that record while a trace is open.
+
+NumPy's protocols do not reach np.zeros, np.array([t]), np.sum([t, u]) or math.sin(t). While at
+least one trace is open in any thread, these names hold Patched callables, in the modules and in
+the globals of the code that is traced (`from math import sin`). A Patched callable does what the
+original does, except in a thread with an open trace and when called by code other than jittape's.
+It compares and hashes as the original, so that Numba and dispatch tables take it for that.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jittape.trace import recorder
+from jittape.trace.boundary import finished
+from jittape.trace.buffers import buffers_of, holds, settled
+from jittape.trace.dispatch import implementations
+from jittape.trace.recorder import PACKAGE, Trace, open_traces
+from jittape.trace.tracer import Tracer
+
+
+class Patched:
+    """Stands in for a function while a trace is open."""
+
+    def __init__(self, original: Callable, record: Callable | None = None):
+        self.original = original
+        self.record = record
+        for name in ("__name__", "__qualname__", "__module__", "__doc__", "__text_signature__"):
+            setattr(self, name, getattr(original, name, None))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not open_traces() or sys._getframe(1).f_code.co_filename.startswith(PACKAGE):
+            return self.original(*args, **kwargs)
+        return self.run(args, kwargs)
+
+    def run(self, args: tuple, kwargs: dict) -> Any:
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self.original
+
+    def __hash__(self) -> int:
+        return hash(self.original)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+    def __reduce__(self) -> Any:
+        module = math if isinstance(self, PatchedMath) else np
+        return getattr, (module, self.original.__name__)
+
+    def __repr__(self) -> str:
+        return repr(self.original)
+
+
+class PatchedNumpy(Patched):
+    """A NumPy function whose protocols do not see tracers in its arguments, or whose concrete
+    result must see tracers that are written to it later on."""
+
+    def run(self, args: tuple, kwargs: dict) -> Any:
+        original = self.original
+        if holds(args) or (kwargs and holds([*kwargs.values()])):
+            found = implementations.get(original)
+            if found is not None:
+                args = tuple([settled(a) for a in args]) if original not in ALIASING else args
+                return finished(original, args, found.run(*args, **kwargs))
+        return buffers_of(original(*args, **kwargs), args)
+
+
+ALIASING = {np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray}
+
+
+class PatchedMath(Patched):
+    """A function of math. record: what it is on tracers."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for a in args:
+            if isinstance(a, Tracer):
+                return self.record(*args, **kwargs)  # type: ignore[misc]
+        if args and type(args[0]) in _SEQUENCES and holds(args[0]):
+            return self.record(*args, **kwargs)  # type: ignore[misc]
+        return self.original(*args, **kwargs)
+
+
+_SEQUENCES = (list, tuple)
+
+# functions that make arrays of which the user may own the only reference
+_CREATE = """zeros empty ones full zeros_like empty_like ones_like full_like array asarray
+asanyarray ascontiguousarray asfortranarray copy arange linspace logspace geomspace eye identity diag diagflat
+tri tril triu vander fromfunction fromiter tile repeat meshgrid indices concatenate stack vstack
+hstack column_stack where outer roll reshape"""
+# functions that take a list where an array is meant
+_LISTS = """sum prod mean std var max min amax amin dot inner cross vdot trapezoid interp diff
+cumsum cumprod sort argsort argmax argmin median average any all ptp atleast_1d atleast_2d count_nonzero"""
+
+_numpy: dict[str, Any] = {
+    name: PatchedNumpy(getattr(np, name)) for name in (_CREATE + " " + _LISTS).split()
+}
+_math: dict[str, Any] = {}
+
+
+def patch_math(name: str, record: Callable) -> None:
+    """While tracing, math.<name> called with a tracer is `record`."""
+    _math[name] = PatchedMath(getattr(math, name), record)
+
+
+# -- while traces are open -------------------------------------------------------------------
+
+_lock = threading.Lock()
+_modules = 0  # how many modules were imported when the first trace opened
+_open: set[int] = set()  # ids of the concrete traces that are open, in any thread
+_originals: dict[int, tuple[Any, Patched]] = {}
+_reached: dict[int, tuple[dict, list[str]]] = {}
+_scanned: dict[int, tuple[dict, int, list[str]]] = {}
+_numpy_originals = {name: p.original for name, p in _numpy.items()}
+_math_originals: dict[str, Any] = {}
+
+# further things that are switched with the first and the last open trace: (on, off)
+switches: list[tuple[Callable[[], None], Callable[[], None]]] = []
+
+
+def opened(trace: Trace) -> None:
+    """A concrete trace opens in this thread."""
+    global _modules
+    with _lock:
+        first = not _open
+        _open.add(id(trace))
+        if first:
+            _modules = len(sys.modules)
+            np.__dict__.update(_numpy)
+            math.__dict__.update(_math)
+            for on, _ in switches:
+                on()
+
+
+def closed(trace: Trace) -> None:
+    """A concrete trace closes in this thread."""
+    with _lock:
+        _open.discard(id(trace))
+        if not _open:
+            _restore()
+
+
+def _restore() -> None:
+    np.__dict__.update(_numpy_originals)
+    math.__dict__.update(_math_originals)
+    for namespace, names in _reached.values():
+        for name in names:
+            value = namespace.get(name)
+            if isinstance(value, Patched):  # else the user has rebound the name meanwhile
+                namespace[name] = value.original
+    _reached.clear()
+    if len(sys.modules) != _modules:
+        _restore_modules()
+    for _, off in switches:
+        off()
+
+
+def _restore_modules() -> None:
+    """Modules that were imported meanwhile may have taken the patched names for the originals."""
+    for module in list(sys.modules.values()):
+        namespace = getattr(module, "__dict__", None)
+        if type(namespace) is dict:
+            for name, value in list(namespace.items()):
+                if type(value) in (PatchedNumpy, PatchedMath) and namespace is not globals():
+                    namespace[name] = value.original
+
+
+def reach(namespace: dict[str, Any]) -> None:
+    """Let the names that a module imported from NumPy and math record while traces are open."""
+    if id(namespace) in _reached or not _open:
+        return
+    known = _scanned.get(id(namespace))
+    if known is None or known[0] is not namespace or known[1] != len(namespace):
+        names = [n for n, v in list(namespace.items()) if id(v) in _originals]
+        if len(_scanned) > 1000:
+            _scanned.clear()
+        known = _scanned[id(namespace)] = (namespace, len(namespace), names)
+    with _lock:
+        if not _open:
+            return
+        for name in known[2]:
+            found = _originals.get(id(namespace.get(name)))
+            if found is not None:
+                namespace[name] = found[1]
+        _reached[id(namespace)] = (namespace, known[2])
+
+
+def install() -> None:
+    """Called once when all functions are known."""
+    _math_originals.update({name: p.original for name, p in _math.items()})
+    for p in (*_numpy.values(), *_math.values()):
+        _originals[id(p.original)] = (p.original, p)
+    recorder.opened, recorder.closed, recorder.reach = opened, closed, reach
+
+
+def _after_fork() -> None:
+    """Only the forking thread lives on in the child."""
+    global _lock
+    _lock = threading.Lock()
+    _open.intersection_update([id(t) for t in open_traces()])
+    if not _open:
+        _restore()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
