@@ -92,13 +92,17 @@ class PatchedMath(Patched):
 _SEQUENCES = (list, tuple)
 
 # functions that make arrays of which the user may own the only reference
-_CREATE = """zeros empty ones full zeros_like empty_like ones_like full_like array asarray
-asanyarray ascontiguousarray asfortranarray copy arange linspace logspace geomspace eye identity diag diagflat
-tri tril triu vander fromfunction fromiter tile repeat meshgrid indices concatenate stack vstack
-hstack column_stack where outer roll reshape"""
+_CREATE = """
+zeros empty ones full zeros_like empty_like ones_like full_like array asarray asanyarray
+ascontiguousarray asfortranarray copy arange linspace logspace geomspace eye identity diag
+diagflat tri tril triu vander fromfunction fromiter tile repeat meshgrid indices concatenate
+stack vstack hstack column_stack where outer roll reshape
+"""
 # functions that take a list where an array is meant
-_LISTS = """sum prod mean std var max min amax amin dot inner cross vdot trapezoid interp diff
-cumsum cumprod sort argsort argmax argmin median average any all ptp atleast_1d atleast_2d count_nonzero"""
+_LISTS = """
+sum prod mean std var max min amax amin dot inner cross vdot trapezoid interp diff cumsum cumprod
+sort argsort argmax argmin median average any all ptp atleast_1d atleast_2d count_nonzero
+"""
 
 _numpy: dict[str, Any] = {
     name: PatchedNumpy(getattr(np, name)) for name in (_CREATE + " " + _LISTS).split()

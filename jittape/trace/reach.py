@@ -1,23 +1,74 @@
-"""Finding the module of a function that is about to be traced."""
+"""Finding the modules whose code a traced function runs."""
 
 from __future__ import annotations
 
+import weakref
+from types import CodeType, FunctionType
 from typing import Any
 
 from jittape.trace import recorder
 
+# the search is a convenience, not a promise: what it misses raises (see trace.lost)
+_MOST = 200
+_known: weakref.WeakKeyDictionary[Any, list[dict]] = weakref.WeakKeyDictionary()
+
 
 def reach_function(fun: Any) -> None:
-    """Let the names imported by the module(s) behind this callable record (see trace.patches)."""
-    seen = 0
-    while fun is not None and seen < 20:
-        seen += 1
-        namespace = getattr(fun, "__globals__", None)
-        if namespace is not None:
-            recorder.reach(namespace)
-        inner = getattr(fun, "__wrapped__", None) or getattr(fun, "py_func", None)
-        if inner is None:
-            inner = getattr(fun, "func", None) or getattr(fun, "__func__", None)
-        if inner is None and namespace is None and not isinstance(fun, type):
-            inner = vars(type(fun)).get("__call__")  # an instance that is callable
-        fun = inner
+    """Let the names imported by the modules behind this callable record (see trace.patches)."""
+    try:
+        found = _known.get(fun)
+    except TypeError:  # neither hashable nor weakly referenced
+        found = _namespaces(fun)
+    else:
+        if found is None:
+            found = _namespaces(fun)
+            if isinstance(fun, FunctionType):
+                _known[fun] = found
+    for namespace in found:
+        recorder.reach(namespace)
+
+
+def _namespaces(fun: Any) -> list[dict]:
+    """The globals of this callable and of the functions that it names or closes over."""
+    found: dict[int, dict] = {}
+    seen: set[int] = set()
+    waiting = [fun]
+    while waiting and len(seen) < _MOST:
+        f = waiting.pop()
+        if id(f) in seen:
+            continue
+        seen.add(id(f))
+        for attribute in ("__wrapped__", "py_func", "func", "__func__", "fun"):
+            inner = getattr(f, attribute, None) if not isinstance(f, type) else None
+            if callable(inner):
+                waiting.append(inner)
+        if not isinstance(f, FunctionType):
+            call = vars(type(f)).get("__call__")  # an instance that is callable
+            if isinstance(call, FunctionType):
+                waiting.append(call)
+            continue
+        if f.__code__.co_filename.startswith(recorder.PACKAGE):
+            waiting += [c.cell_contents for c in f.__closure__ or () if _is_set(c)]
+            continue
+        found[id(f.__globals__)] = f.__globals__
+        waiting += [c.cell_contents for c in f.__closure__ or () if _is_set(c)]
+        for name in _names(f.__code__):
+            value = f.__globals__.get(name)
+            if callable(value) and not isinstance(value, type):
+                waiting.append(value)
+    return list(found.values())
+
+
+def _is_set(cell: Any) -> bool:
+    try:
+        return callable(cell.cell_contents)
+    except ValueError:  # a variable that has no value yet
+        return False
+
+
+def _names(code: CodeType) -> list[str]:
+    names = list(code.co_names)
+    for c in code.co_consts:
+        if isinstance(c, CodeType):
+            names += _names(c)
+    return names
