@@ -40,6 +40,7 @@ _FIXED = {"numpy", "scipy", "numba", "llvmlite", "jittape", "matplotlib", "panda
 _IMPURE_MODULES = {"random", "time", "datetime", "os", "secrets", "uuid", "numpy.random", "io"}
 _IMPURE_BUILTINS = {"open", "input", "next", "iter", "id", "globals", "locals", "vars", "eval",
                     "exec", "__import__", "setattr", "delattr"}  # fmt: skip
+_PLAIN = {types.SimpleNamespace}  # library types whose attributes are all there is to them
 _ASKS_FOR_MISSING = {"hasattr", "getattr", "AttributeError", "vars", "__dict__"}
 
 
@@ -174,9 +175,10 @@ class Reach:
             inner = getattr(x, "fun", None) or getattr(x, "__wrapped__", None)
             if inner is not None:  # a jittape transform, functools.lru_cache
                 self._push(inner, label)
-            if kind.__module__.split(".", 1)[0] != "jittape" and not callable(x):
-                self.opaque.append(label)
-            elif kind.__name__ == "_lru_cache_wrapper":
+                return
+            if getattr(x, "__dict__", None) is not None:
+                self._objects.append((x, label, set()))
+            if kind not in _PLAIN:
                 self.opaque.append(label)
         else:
             self._objects.append((x, label, set()))
