@@ -116,7 +116,7 @@ def test_closures_of_closures():
 
 
 def test_lambdas_in_a_loop():
-    made = [jittape.grad(lambda x: x * k) for k in range(5)]
+    made = [jittape.grad(lambda x: x * k) for k in range(5)]  # noqa: B023
     assert [float(g(1.0)) for g in made] == [4.0] * 5  # as Python has it
     made = [jittape.grad(lambda x, k=k: x * k) for k in range(5)]
     for _ in range(3):

@@ -52,15 +52,16 @@ class Recorded:
             self._prepared = prepare(self.tape)
         return self._prepared
 
-    def holds(self, inputs: Sequence[Any]) -> bool:
-        """Whether all guards hold, by the reference evaluation."""
+    def refusal(self, inputs: Sequence[Any]) -> int | None:
+        """The first guard that does not hold (-1: another instruction raised), by the reference
+        evaluation; None where the tape is valid for these inputs."""
         try:
             evaluate(self.tape, inputs)
-        except GuardFailed:
-            return False
+        except GuardFailed as failed:
+            return failed.instruction
         except (ArithmeticError, np.linalg.LinAlgError, ValueError, IndexError):
-            return False  # an instruction raised: not the path that was recorded
-        return True
+            return -1  # not the path that was recorded
+        return None
 
     @property
     def guards(self) -> list[int]:

@@ -6,6 +6,7 @@ import functools
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,22 @@ from jittape.trace.tracer import Tracer, value_of
 __all__ = ["Transformed", "is_dynamic"]
 
 _lock = ForkSafeLock()
+_COMPARED = 4  # unconfirmed tapes that a new one is held against
 _RECENT = 4  # keys that are recognised without building the key of a call
+
+
+@dataclass(frozen=True)
+class _Inserted:
+    """What became of a new tape. known: it confirmed another. impure: where it differs from a
+    tape that is valid too. refused: the guard by which another tape was not."""
+
+    known: bool = False
+    impure: str = ""
+    refused: str = ""
+
+
+def _at_guard(recorded: Recorded, instruction: int) -> str:
+    return f"the branch or value at {recorded.tape.position(instruction) or 'an unknown line'}"
 
 
 class Transformed:
@@ -119,8 +135,7 @@ class Transformed:
         call = call or self._taken_apart(args, kwargs)
         if failures:
             failed, (instruction, _) = failures[-1]
-            position = failed.tape.position(instruction)
-            cause = f"the branch or value at {position or 'an unknown line'}"
+            cause = _at_guard(failed, instruction)
         return self._recorded_call(call, slot, variant, cause, failures)
 
     def _taken_apart(self, args: tuple, kwargs: dict[str, Any]) -> Call:
@@ -154,10 +169,7 @@ class Transformed:
             state = self._state(call)
         else:
             state = variant.state
-        again = variant is not None and any(not t.confirmed for t in variant.tapes)
         fresh, values = self._trace(call)
-        if not again or failures:
-            self._note_retrace(call, slot, cause)
         if config.debug_nans:
             verify.check_finite(fresh.tape, call.inputs)
         changed = None if state.valid() else state.changed()
@@ -167,23 +179,28 @@ class Transformed:
                 self._impure(slot, f"it changes what it reads itself: {changed}")
             return fresh.box(values)
         slot.self_changes = 0
-        if fresh.volatile is not None:
-            return fresh.box(values)  # valid for these inputs only
+        if fresh.volatile is not None:  # valid for these inputs only
+            self._note_retrace(call, f"an exception: {fresh.volatile}")
+            return fresh.box(values)
         with _lock:
+            if variant is None:
+                variant, _ = slot.current()  # another thread may have been quicker
             if variant is None:
                 variant = Variant(state)
                 slot.add(variant)
-            impure = self._insert(variant, fresh, call.inputs, failures)
-        if impure is not None:
-            self._impure(slot, impure)
+            found = self._insert(variant, fresh, call.inputs, failures)
+        if found.impure:
+            self._impure(slot, found.impure)
+        elif not found.known:
+            self._note_retrace(call, cause or found.refused)
         return fresh.box(values)
 
-    def _insert(
-        self, variant: Variant, fresh: Recorded, inputs: list, failures: list
-    ) -> str | None:
-        """Add a tape, or confirm the one it equals. Returns the first difference from a tape
-        that claims to be valid for these inputs: the function is impure then."""
-        for old in variant.tapes:
+    def _insert(self, variant: Variant, fresh: Recorded, inputs: list, failures: list) -> _Inserted:
+        """Add a tape, or confirm the one it equals. A tape that differs although its guards hold
+        for these inputs means that the function is impure."""
+        refused = ""
+        unconfirmed = 0
+        for old in reversed(variant.tapes):
             found = difference(old, fresh)
             if found is None:
                 old.confirmed = self._trusted = True
@@ -191,14 +208,19 @@ class Transformed:
                     for t in variant.tapes:
                         t.confirmed = True
                 variant.answered(old, failures)
-                return None
-            if not old.confirmed and old.holds(inputs):
-                return found
+                return _Inserted(known=True)
+            if not old.confirmed and unconfirmed < _COMPARED:
+                unconfirmed += 1
+                guard = old.refusal(inputs)
+                if guard is None:
+                    return _Inserted(impure=found)
+                if not refused and guard >= 0:
+                    refused = _at_guard(old, guard)
         fresh.confirmed = self._trusted and not variant.state.opaque
         variant.add(fresh, config.max_tapes)
         if fresh.confirmed:
             variant.answered(fresh, failures)
-        return None
+        return _Inserted(refused=refused)
 
     def _state(self, call: Call) -> State:
         roots = [(self.fun, "the function")]
@@ -238,7 +260,7 @@ class Transformed:
 
     # -- what the user is told -------------------------------------------------------------------
 
-    def _note_retrace(self, call: Call, slot: Slot, cause: str) -> None:
+    def _note_retrace(self, call: Call, cause: str) -> None:
         if not cause:
             cause = self._key_change(call)
         if not cause:

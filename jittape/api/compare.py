@@ -46,7 +46,8 @@ def tape_difference(a: Tape, b: Tape) -> str | None:
         k for k, (p, q) in enumerate(zip(a.consts, b.consts, strict=False)) if not same_const(p, q)
     ]
     if changed:
-        k = changed[0]
+        used = set(a.args.tolist())
+        k = next((k for k in changed if a.n_inputs + k in used), changed[0])
         users = np.flatnonzero(a.args == a.n_inputs + k)
         where = ""
         if len(users):

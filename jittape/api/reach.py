@@ -235,9 +235,9 @@ class Reach:
                     missing.append(n)
                     if n in _IMPURE_BUILTINS:
                         self.opaque.append(f"{n}()")
-                module = sys.modules.get(n)
-                if module is not None:  # imported inside the function
-                    self._push(module, f"module {n}")
+                imported = sys.modules.get(n)
+                if imported is not None:  # imported inside the function
+                    self._push(imported, f"module {n}")
         if missing:
             self.shadows.setdefault(id(found), (found, set()))[1].update(missing)
         if not watched:

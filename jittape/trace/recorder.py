@@ -160,6 +160,8 @@ class Trace:
 
     def literal(self, number: Any, dtype: np.dtype) -> int:
         """Number of a scalar constant of this dtype."""
+        if type(number) is np.float64:
+            number = float(number)
         # Python floats are looked up by themselves (the operators' fast path); but 0.0 == -0.0,
         # 1 == 1.0 == True and nan != nan, so that all others need more of a key
         if type(number) is float and number == number and number != 0 and dtype.char == "d":
