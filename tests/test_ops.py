@@ -27,7 +27,9 @@ def sample(args: Any, domain: Any, rng: np.random.Generator, dtype: Any = np.flo
 
     def one(x: Any, low: float, high: float) -> Any:
         if is_shape(x):
-            return rng.uniform(low, high, x).astype(dtype)[()] if x else dtype(rng.uniform(low, high))
+            return (
+                rng.uniform(low, high, x).astype(dtype)[()] if x else dtype(rng.uniform(low, high))
+            )
         if isinstance(x, (list, tuple)):
             return type(x)([one(y, low, high) for y in x])
         if isinstance(x, np.ndarray) and x.dtype == np.float64:

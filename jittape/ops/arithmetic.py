@@ -11,7 +11,6 @@ from jittape.ops.compare import isinf
 from jittape.ops.complexes import conjugate
 from jittape.ops.declare import Case, Kind, Op, declare
 from jittape.ops.elementwise import (
-    BOTH,
     POSITIVE,
     UNARY_CASES,
     amul,
@@ -173,14 +172,15 @@ fmod = elementwise(
     np.fmod, 1, lambda y, a, b: -trunc(a / b), domain=((2.1, 2.4), (0.9, 1.0)), kinks=_JUMPS
 )
 _FLAT = "derivative 0 everywhere, also at the jumps"
-floor_divide = elementwise(np.floor_divide, domain=BOTH, kinks=_FLAT)
+floor_divide = elementwise(np.floor_divide, domain=((2.1, 2.4), (0.9, 1.0)), kinks=_FLAT)
 
 # -- rounding ------------------------------------------------------------------------------------
 
-floor = elementwise(np.floor, kinks=_FLAT)
-ceil = elementwise(np.ceil, kinks=_FLAT)
-trunc = elementwise(np.trunc, kinks=_FLAT)
-rint = elementwise(np.rint, kinks=_FLAT)
+_BETWEEN = ((0.1, 0.4),)
+floor = elementwise(np.floor, domain=_BETWEEN, kinks=_FLAT)
+ceil = elementwise(np.ceil, domain=_BETWEEN, kinks=_FLAT)
+trunc = elementwise(np.trunc, domain=_BETWEEN, kinks=_FLAT)
+rint = elementwise(np.rint, domain=_BETWEEN, kinks=_FLAT)
 spacing = elementwise(np.spacing, kinks=_FLAT)
 nextafter = elementwise(np.nextafter, 1, None, kinks="the derivative of its first operand")
 

@@ -40,8 +40,8 @@ def find(sig: Signature) -> tuple | None:
     chars = [char(a.dtype) for a in sig.avals]
     out = char(sig.out.dtype) if sig.out is not None else ""
     if isinstance(kernel, np.ufunc):
-        if op.kind is Kind.ELEMENTWISE and kernel.nout != 1:
-            return None
+        if op.kind is Kind.ELEMENTWISE and (kernel.nout != 1 or kernel.nin > 3):
+            return None  # the sweeps pass at most three operands (hyp2f1 has four)
         if op.kind in (Kind.REDUCE, Kind.ACCUMULATE):
             if chars[0] != out:
                 return None

@@ -17,7 +17,7 @@ import numpy as np
 from jittape.errors import DifferentiationError
 from jittape.ops.declare import Refused, Signature
 from jittape.ops.elementwise import cast
-from jittape.ops.shape import unbroadcast
+from jittape.ops.shape import broadcast_to, unbroadcast
 from jittape.tape import Tape, assemble, open_numbers
 from jittape.trace.recorder import Trace
 from jittape.trace.tracer import Tracer, number_of, trace_of
@@ -96,11 +96,14 @@ def _needed(tape: Tape) -> Tape:
 
 
 def fit(value: Any, wanted: Aval) -> Any:
-    """Bring a cotangent to the aval of its operand."""
+    """Bring a cotangent to the aval of its operand, or a tangent to that of its value."""
     if trace_of((value,)) is None:
         return np.broadcast_to(np.asarray(value, wanted.dtype), wanted.shape)
     if value.shape != wanted.shape:
-        value = unbroadcast(value, wanted.shape)
+        if np.broadcast_shapes(value.shape, wanted.shape) == wanted.shape:
+            value = broadcast_to(value, shape=wanted.shape)
+        else:
+            value = unbroadcast(value, wanted.shape)
     return value if value.dtype == wanted.dtype else cast(value, dtype=wanted.dtype)
 
 
