@@ -87,6 +87,8 @@ class Trace:
         self.const_ids: dict[int, int] = {}
         self.literals: dict[Any, int] = {}
         self.flats: dict[tuple[int, int], Any] = {}  # arrays read by index, flattened
+        # in a derivative rule of custom_vjp: concrete values of the inputs, for opaque calls
+        self.samples: list[Any] | None = None
         self.held: list[Any] = []  # keeps objects alive whose id() is a key above
         # contents of live constants at their first use, by index; and why the tape is valid for
         # this one call only, if it is
