@@ -8,6 +8,7 @@ import shim  # noqa: F401
 
 import jittape
 from jittape.execute import GuardFailure, run
+from jittape.ops import shape as shape_ops
 from jittape.passes.evaluate import evaluate
 from jittape.passes.verify import verify
 from jittape.program import compile_program
@@ -148,3 +149,14 @@ def test_outputs_are_fresh():
     outs = run(program, [x])
     for w, h in zip([x, x.T, x[0], x + 1], outs, strict=True):
         assert np.array_equal(w, h) and not np.shares_memory(x, h)
+
+
+def test_place_and_update_of_a_whole_single_element():
+    # its place may be that of the element written, which has to survive
+    def f(a):
+        x = shape_ops.place(shape_ops.reshape(np.exp(a), shape=(1,)), shape=(1,), index=((0, 1, 1),))
+        return shape_ops.update(x * 2.0, x + 1.0, index=((0, 1, 1),)) * 3.0
+
+    d = jittape.jit(f)
+    for a in (0.5, 1.5, 2.5):
+        np.testing.assert_allclose(d(a), [3 * np.exp(a) + 3], rtol=1e-15)

@@ -187,8 +187,8 @@ def register_ufunc(ufunc: Any, partials: Sequence[Callable]) -> None:
     if not isinstance(inner, np.ufunc):
         raise TypeError(f"register_ufunc takes a numpy.ufunc, not {type(ufunc).__name__}")
     name = inner.__name__
-    if not inner.ntypes and hasattr(ufunc, "add"):
-        ufunc.add((np.float64,) * ufunc.nin)  # numba compiles at the first call otherwise
+    if not inner.ntypes and inner is not ufunc:
+        ufunc(*[np.ones(1)] * inner.nin)  # numba compiles its loops at the first call
     if inner.signature is not None or inner.nout != 1:
         raise TypeError(f"{name}: only elementwise ufuncs with one output can be registered")
     if not any(t[-1] in "fdFD" for t in inner.types):
@@ -204,7 +204,7 @@ def register_ufunc(ufunc: Any, partials: Sequence[Callable]) -> None:
     unique, k = name, 2
     while unique in by_name:
         unique, k = f"{name}_{k}", k + 1
-    ufuncs[inner] = declare(
+    op = declare(
         Op(
             name=unique,
             kind=Kind.ELEMENTWISE,
@@ -217,6 +217,9 @@ def register_ufunc(ufunc: Any, partials: Sequence[Callable]) -> None:
             doc="a ufunc of the user's own",
         )
     )
+    ufuncs[inner] = op
+    if inner is not ufunc:
+        ufuncs[ufunc] = op  # numba hands its own object to __array_ufunc__
 
 
 def _ignoring_output(partial: Callable) -> Callable:

@@ -137,7 +137,7 @@ def _evaluate(*arrays: Any, call: Call) -> np.ndarray:
     given = [np.array(x)[()] if np.ndim(x) == 0 else np.array(x) for x in arrays]
     packed, layout = concrete_call(call.owner, call.arguments(given))
     if layout != call.layout:
-        raise TraceError(
+        raise ValueError(  # the tape is not valid for these arguments: the caller traces again
             f"{call.owner.__name__} returned another structure, shape, dtype or constant than "
             "when it was traced"
         )
@@ -300,7 +300,7 @@ def sample_values(operands: Sequence[Any], name: str) -> list[Any]:
                     f"{here()}: {name} is a custom_vjp, which runs on concrete arrays; it cannot "
                     "be called where only shapes are known"
                 )
-            tape = trace.finish([x._id])
-            value = evaluate(tape, trace.samples)[0]
+            inputs = [*trace.samples, *sample_values(trace.captured, name)]
+            value = evaluate(trace.finish([x._id]), inputs)[0]
         values.append(np.array(value)[()] if np.ndim(value) == 0 else np.array(value))
     return values

@@ -15,7 +15,7 @@ from jittape.ops.shape import broadcast_to, transpose
 from jittape.passes.batch import BRANCH_REMEDY, batch
 from jittape.trace.embed import embed, result_numbers
 from jittape.trace.recorder import Trace, here
-from jittape.trace.tracer import Tracer
+from jittape.trace.tracer import Tracer, value_of
 from jittape.trace.views import snapshot
 from jittape.types import aval
 
@@ -65,6 +65,9 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Transformed:
             for i, x in operands.items():
                 a = aval(x.shape[1:], x.dtype)
                 traced[i] = Tracer(trace, trace.add_input(a), a, None)
+            first = [value_of(x) for x in operands.values()]
+            if size and not any(v is None for v in first):
+                trace.samples = [v[0] for v in first]
             full_args, full_kwargs = tree.unflatten(structure, traced)
             results: list[Any] = []
             out_structure = tree.flatten(fun(*full_args, **full_kwargs), results)

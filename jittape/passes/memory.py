@@ -103,8 +103,9 @@ def plan(s: Schedule) -> Places:
         where = np.full(n, -1, np.int64)
         wide = np.where(wide <= 16, (wide + 7) & ~7, np.where(wide <= 32, 32, (wide + 63) & ~63))
         classes, which_class = np.unique(wide, return_inverse=True)
+        reads_first = scalar & (kinds != sch.POKE)  # zeros or a copy come before what is poked in
         used_bytes = fast(assign_slots, n)(
-            which, dying, starts, last[first:], scalar, wide, which_class,
+            which, dying, starts, last[first:], reads_first, wide, which_class,
             np.full(len(classes), -1, np.int64), np.full(n, -1, np.int64), where,
         )  # fmt: skip
         slot[first + which] = ARENA
@@ -117,11 +118,11 @@ def plan(s: Schedule) -> Places:
     return places
 
 
-def assign_slots(which, dying, starts, last, scalar, wide, kind, free, link, where):
+def assign_slots(which, dying, starts, last, reads_first, wide, kind, free, link, where):
     """Linear scan over small values. Compiled for long tapes.
 
     free[c]: the first free slot of size class c, as the instruction that had it; link: the next.
-    A scalar instruction reads before it writes, so it may take the slot of an operand that dies
+    Most scalar instructions read before they write, so it may take the slot of an operand that dies
     with it; what a group or a call writes may not overlap what it reads.
     """
     n = len(which)
@@ -134,7 +135,7 @@ def assign_slots(which, dying, starts, last, scalar, wide, kind, free, link, whe
             j = dying[d]
             if where[j] < 0 and last[j] >= starts[j]:
                 break
-            if last[j] > now or (last[j] == now and not scalar[i]):
+            if last[j] > now or (last[j] == now and not reads_first[i]):
                 break
             if where[j] >= 0:
                 link[j] = free[kind[j]]
