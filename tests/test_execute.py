@@ -105,7 +105,6 @@ def test_long_scalar_loop():
     check(f, ())
 
 
-
 def test_elementwise_writes():
     def f(x):
         y = x * 0.0
@@ -154,7 +153,9 @@ def test_outputs_are_fresh():
 def test_place_and_update_of_a_whole_single_element():
     # its place may be that of the element written, which has to survive
     def f(a):
-        x = shape_ops.place(shape_ops.reshape(np.exp(a), shape=(1,)), shape=(1,), index=((0, 1, 1),))
+        x = shape_ops.place(
+            shape_ops.reshape(np.exp(a), shape=(1,)), shape=(1,), index=((0, 1, 1),)
+        )
         return shape_ops.update(x * 2.0, x + 1.0, index=((0, 1, 1),)) * 3.0
 
     d = jittape.jit(f)

@@ -300,7 +300,7 @@ def sample_values(operands: Sequence[Any], name: str) -> list[Any]:
                     f"{here()}: {name} is a custom_vjp, which runs on concrete arrays; it cannot "
                     "be called where only shapes are known"
                 )
-            inputs = [*trace.samples, *sample_values(trace.captured, name)]
+            inputs = sample_values([*trace.samples, *trace.captured], name)
             value = evaluate(trace.finish([x._id]), inputs)[0]
         values.append(np.array(value)[()] if np.ndim(value) == 0 else np.array(value))
     return values

@@ -32,6 +32,7 @@ class Inner:
         self.argnums = argnums
         self.trace = Trace(self.name)
         self.leaves: list[Any] = []
+        self.trace.samples = self.leaves
         self.structures: list[tree.Structure] = []
         self._stack = ExitStack()
 

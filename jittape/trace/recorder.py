@@ -87,7 +87,7 @@ class Trace:
         self.const_ids: dict[int, int] = {}
         self.literals: dict[Any, int] = {}
         self.flats: dict[tuple[int, int], Any] = {}  # arrays read by index, flattened
-        # where only shapes are known: values of the inputs, for calls that need some to run on
+        # where only shapes are known: what stands for the inputs in calls that need values
         self.samples: list[Any] | None = None
         self.held: list[Any] = []  # keeps objects alive whose id() is a key above
         # contents of live constants at their first use, by index; and why the tape is valid for
