@@ -103,9 +103,8 @@ def plan(s: Schedule) -> Places:
         where = np.full(n, -1, np.int64)
         wide = np.where(wide <= 16, (wide + 7) & ~7, np.where(wide <= 32, 32, (wide + 63) & ~63))
         classes, which_class = np.unique(wide, return_inverse=True)
-        reads_first = scalar & (kinds != sch.POKE)  # zeros or a copy come before what is poked in
         used_bytes = fast(assign_slots, n)(
-            which, dying, starts, last[first:], reads_first, wide, which_class,
+            which, dying, starts, last[first:], kinds == sch.SCALAR, wide, which_class,
             np.full(len(classes), -1, np.int64), np.full(n, -1, np.int64), where,
         )  # fmt: skip
         slot[first + which] = ARENA
@@ -122,8 +121,8 @@ def assign_slots(which, dying, starts, last, reads_first, wide, kind, free, link
     """Linear scan over small values. Compiled for long tapes.
 
     free[c]: the first free slot of size class c, as the instruction that had it; link: the next.
-    Most scalar instructions read before they write, so it may take the slot of an operand that dies
-    with it; what a group or a call writes may not overlap what it reads.
+    scalar: instructions on single elements read before they write, so they may take the slot of
+    an operand that dies with them; what others write may not overlap what they read.
     """
     n = len(which)
     top = 0

@@ -167,12 +167,12 @@ def describe(s: Signature, vids: tuple[int, ...], number: int, copied: bool, lar
         return spaced(info, vs)
     if kind is Kind.ELEMENTWISE:
         kernel = kernels.find(s)
-        if kernel is None:
+        if kernel is None or (len(vs) > 3 and s.out.size == 1):
             return Info(number, HOST, s)
         if s.out.size == 1:
             return Info(number, SCALAR, s, kernel)
         info = spaced(Info(number, ELEM, s, kernel, s.out.shape), vs)
-        if info.n <= SMALL and not large and all(len(x) <= 1 for x in info.lines):
+        if info.n <= SMALL and not large and len(vs) <= 3 and all(len(x) <= 1 for x in info.lines):
             info.kind = LANES
         return info
     if kind is Kind.REDUCE:
