@@ -408,3 +408,39 @@ def enter(T, base, code, inputs, outputs, threshold):
         move(arena + load8(types + 16), load8(base + 8 * load8(types + 8)), load8(types + 24))
         types += 24
     return sweep(T, base, code, 0, threshold)
+
+
+@njit(nogil=True, cache=True)
+def steps(T, base, code, low, high, pointers, strides, n_fixed, pair, sizes, kept, every):
+    """Steps low..high of a loop. pointers, strides: of each input and then each output of the
+    program at step i (those of the carry are in `pair`, which changes places at every step).
+    kept: where the carry before each `every`-th step goes (0: nowhere). Returns 0 or the status
+    of the sweep that stopped."""
+    n_in = load8(T + 8)
+    types = T + 8 * load8(T + 16) + 8 + 24 * n_in
+    first = load8(types)
+    n_out = load8(types + 8)
+    resident = load8(types + 16)
+    arena = load8(base)
+    n_carry = len(sizes)
+    for k in range(n_fixed):
+        store8(base + 24 + 8 * k, pointers[k])
+    for i in range(low, high):
+        now = i & 1
+        for c in range(n_carry):
+            store8(base + 24 + 8 * (n_fixed + c), pair[now, c])
+            store8(base + 8 * (first + c), pair[1 - now, c])
+            if every > 0 and i % every == 0:
+                move(kept[c] + i // every * sizes[c], pair[now, c], sizes[c])
+        for k in range(n_fixed + n_carry, n_in):
+            store8(base + 24 + 8 * k, pointers[k] + i * strides[k])
+        for k in range(n_carry, n_out):
+            store8(base + 8 * (first + k), pointers[n_in + k] + i * strides[n_in + k])
+        row = types + 24
+        for _ in range(resident):
+            move(arena + load8(row + 8), load8(base + 8 * load8(row)), load8(row + 16))
+            row += 24
+        status = sweep(T, base, code, 0, 0)
+        if status:
+            return status
+    return 0

@@ -57,3 +57,12 @@ def depends_on(tape: Tape, wrt: Sequence[int]) -> np.ndarray:
     everything = np.ones(len(tape), dtype=np.bool_)
     _depends(tape.first, tape.arg_ptr, tape.args, everything, on, size=len(tape))
     return on
+
+
+def needed_for(tape: Tape, outputs: Sequence[int]) -> np.ndarray:
+    """bool[n_values]: some of these values is computed from it, by whatever op."""
+    on = np.zeros(tape.n_values, dtype=np.bool_)
+    on[list(outputs)] = True
+    everything = np.ones(len(tape), dtype=np.bool_)
+    _needed(tape.first, tape.arg_ptr, tape.args, everything, on, size=len(tape))
+    return on
