@@ -113,7 +113,7 @@ def judge(goal: Goal, size: str, threads: int, rows: Rows) -> Verdict:
     ours = rows.get(OURS)
     if ours is None or ours.trouble or goal.number(ours) is None:
         why = ours.trouble if ours is not None and ours.trouble else "not run"
-        return Verdict(goal, size, threads, goal.rival, None, f"jittape: {why}")
+        return Verdict(goal, size, threads, goal.rival, None, f"jittape: {why[:60]}")
     own = goal.number(ours)
     assert own is not None
     if not goal.rival:
@@ -121,7 +121,7 @@ def judge(goal: Goal, size: str, threads: int, rows: Rows) -> Verdict:
     numbers = {}
     for row in rivals(goal, rows):
         value = goal.number(row)
-        if value and not (row.trouble and row.steady is None and row.first is None):
+        if value and not row.trouble:
             numbers[row.library] = value
     if not numbers:
         return Verdict(goal, size, threads, goal.rival, None, f"{goal.rival}: no number")

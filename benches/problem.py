@@ -43,6 +43,8 @@ class Problem:
     known: Mapping[str, Known] = field(default_factory=dict)
     units: Mapping[str, float] = field(default_factory=dict)  # label -> items for "ns per item"
     unit: str = ""
+    # what a library needs beyond its own module, imported and counted with it; "" is every library
+    modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def inputs(self, label: str) -> tuple:
         return self.make(self.sizes[label])

@@ -3,10 +3,11 @@
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
-from .control import Measured
+from .control import ROOT, Measured, modules_missing
 from .goals import OURS, Verdict, is_peer, verdicts
 from .problem import Problem
 
@@ -26,6 +27,18 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def checkout() -> str:
+    """The commit of a jittape that runs from its sources."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "from its sources"
+    return f"from its sources, commit {found.stdout.strip()}"
+
+
 def machine() -> dict[str, str]:
     facts = {
         "CPU": f"{cpu_name()}, {os.cpu_count()} cores",
@@ -36,7 +49,8 @@ def machine() -> dict[str, str]:
         try:
             facts[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            facts[package] = "not installed"
+            here = package == OURS and not modules_missing(OURS)
+            facts[package] = checkout() if here else "not installed"
     return facts
 
 
@@ -126,8 +140,9 @@ def goal_lines(found: Sequence[Verdict]) -> list[str]:
 HEAD = """\
 Each library runs in a process of its own, pinned to as many cores as it has threads; rounds
 alternate between the libraries. **first**: seconds from the call to the first derivative, in a
-fresh process with warm disk caches, imports not included ({caches}). **steady**: median over the
-rounds of the median call. **spread**: fastest over slowest round (near 1: quiet machine).
+fresh process with warm disk caches, imports not included; JAX's persistent compilation cache is
+{caches}. **steady**: median over the rounds of the median call. **spread**: fastest over slowest
+round (near 1: quiet machine).
 **/ primal**: steady over the plain NumPy primal. **peak MB**: high-water mark of the process,
 interpreter and imports included; **over data**: how much of it came after imports and inputs.
 **error**: against an independent reference, |x - y| / max(1, |x| + |y|); a derivative off by more
@@ -180,7 +195,10 @@ def plot(problem: Problem, measured: Sequence[Measured], out: Path) -> str | Non
     figure, axes = pyplot.subplots(
         1, len(counts), figsize=(6 * len(counts), 4.5), sharey=True, squeeze=False
     )
-    place: Callable[[Measured], float] = lambda row: problem.measure(problem.sizes[row.size])  # noqa: E731
+
+    def place(row: Measured) -> float:
+        return problem.measure(problem.sizes[row.size])
+
     libraries = list(dict.fromkeys(row.library for row in mine))
     for axis, threads in zip(axes[0], counts, strict=True):
         for number, library in enumerate(libraries):

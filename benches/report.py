@@ -89,17 +89,24 @@ def compete(
 ) -> list[Measured]:
     measured: list[Measured] = []
     for problem in chosen:
+        slow: dict[str, str] = {}  # not tried again on what is no smaller
         for size in chosen_sizes(problem, options):
             for threads in options.threads:
                 say.number += 1
                 libraries = chosen_libraries(problem, options.libraries)
-                present = [name for name in libraries if not modules_missing(name)]
-                measured += Contest(problem, size, threads, settings).run(present)
+                excused = dict(slow)
                 for name in libraries:
                     for module in modules_missing(name):
-                        measured.append(
-                            Measured(problem.name, size, threads, name, f"no {module} here")
-                        )
+                        excused[name] = f"no {module} here"
+                able = [name for name in libraries if name not in excused]
+                rows = Contest(problem, size, threads, settings).run(able)
+                slow |= {r.library: f"{r.trouble} at {size}" for r in rows if r.too_slow}
+                rows += [
+                    Measured(problem.name, size, threads, name, excused[name])
+                    for name in libraries
+                    if name in excused
+                ]
+                measured += sorted(rows, key=lambda row: libraries.index(row.library))
                 save(measured, options.out)
     return measured
 
@@ -137,9 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts["load average before and after"] = f"{before}, {load_average()}"
     facts["rounds"] = f"{options.rounds} of {options.seconds:g} s, limit {options.limit:g} s"
     plots = [name for p in chosen if (name := plot(p, measured, options.out))]
-    caches = "JAX's persistent cache on" if options.jax_cache else "JAX's persistent cache off"
-    text = report(chosen, measured, facts, plots, caches + ", as by default"
-                  if not options.jax_cache else caches)
+    caches = "on" if options.jax_cache else "off, as by default"
+    text = report(chosen, measured, facts, plots, caches)
     (options.out / "report.md").write_text(text)
     say(f"wrote {options.out / 'report.md'}")
     return 0

@@ -20,6 +20,7 @@ MODULES = {
     "casadi": ("casadi",),
     "numba": ("numba",),
 }
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 TURN_WARM = 0.05  # a call shorter than this is repeated once untimed at the start of a turn
 BATCH = 1e-3  # calls shorter than this are timed in batches of about this length
 
@@ -60,14 +61,21 @@ class Worker:
         self.seconds = 0.0
 
     def imports(self) -> dict[str, float]:
+        """NumPy, then the library; the problem's module, which needs NumPy only, goes uncounted."""
         start = time.perf_counter()
         import numpy  # noqa: F401
 
-        middle = time.perf_counter()
-        for module in library_modules(self.names[2]):
+        numpy_seconds = time.perf_counter() - start
+        from .problems import load
+
+        name, self.label, self.library = self.names
+        self.problem = load(name)
+        own = library_modules(self.library)
+        more = [*self.problem.modules.get("", ()), *self.problem.modules.get(self.library, ())]
+        start = time.perf_counter()
+        for module in (*own, *more):
             importlib.import_module(module)
-        end = time.perf_counter()
-        return {"import_numpy": middle - start, "import_library": end - middle}
+        return {"import_numpy": numpy_seconds, "import_library": time.perf_counter() - start}
 
     def set_threads(self) -> None:
         if "torch" in sys.modules:
@@ -80,14 +88,10 @@ class Worker:
         """Imports, data, and the first derivative with everything it compiles."""
         answer: dict[str, Any] = self.imports()
         self.set_threads()
-        from .problems import load
-
-        name, label, library = self.names
-        problem = load(name)
-        inputs = problem.inputs(label)
+        inputs = self.problem.inputs(self.label)
         answer["base"] = peak_bytes()
         start = time.perf_counter()
-        self.run = problem.factory(library)(*inputs)
+        self.run = self.problem.factory(self.library)(*inputs)
         self.result = self.run()
         self.seconds = answer["first"] = time.perf_counter() - start
         answer["peak"] = peak_bytes()
@@ -108,15 +112,21 @@ class Worker:
             np.save(command["path"], result)
         return {}
 
+    def repeat(self, command: dict) -> dict:
+        """The derivative once more: what was cached by the first must be right too."""
+        self.result = self.run()
+        return {}
+
     def time(self, command: dict) -> dict:
         """Seconds per call, for about as long as the budget says and at least once."""
         clock, run = time.perf_counter, self.run
         self.result = None
-        if self.seconds < TURN_WARM or "warm" in command:
-            run()
+        if command["opening"]:  # `first` says little about the calls that follow
             start = clock()
             run()
             self.seconds = clock() - start
+        if self.seconds < TURN_WARM:
+            run()
         number = max(1, int(BATCH / max(self.seconds, 1e-9)))
         samples = []
         end = clock() + command["budget"]
@@ -146,8 +156,8 @@ def main(arguments: list[str]) -> None:
         try:
             answer = getattr(worker, command["do"])(command)
         except Exception as trouble:
-            lines = str(trouble).strip().splitlines() or [""]
-            answer = {"error": f"{type(trouble).__name__}: {lines[0][:300]}"}
+            lines = str(trouble).replace(HERE, "").strip().splitlines() or [""]
+            answer = {"error": f"{type(trouble).__name__}: {lines[0][:160]}"}
         print(json.dumps(answer), file=pipe, flush=True)
 
 

@@ -263,6 +263,7 @@ PROBLEM = Problem(
         "hand numba": by_numba,
     },
     reference=reference,
+    modules={"": ("scipy.sparse",)},
     measure=lambda size: float(counts(size)[2]),
     axis="observations",
     unit="observation",

@@ -165,4 +165,5 @@ PROBLEM = Problem(
         "hand numpy": by_hand,
     },
     reference=reference,
+    modules={"autograd": ("autograd.scipy.linalg",), "hand numpy": ("scipy.linalg",)},
 )

@@ -153,4 +153,5 @@ PROBLEM = Problem(
         "hand numba": by_numba,
     },
     reference=reference,
+    modules={"": ("scipy.sparse",)},
 )
