@@ -193,6 +193,8 @@ def non_negative(a: Any, n: int, axis: int) -> tuple[Any, bool]:
     bad = (value < -n) | (value >= n)
     if bad.any():
         worst = value[bad].flat[0]
+        if isinstance(a, Tracer):
+            pin(a)  # the user may handle the error
         raise IndexError(f"{here()}: index {worst} is out of bounds for axis {axis} with size {n}")
     if isinstance(a, Tracer):
         return e.where(e.less(a, 0), e.add(a, n), a), False

@@ -8,6 +8,7 @@ import numpy as np
 
 from jittape.errors import TraceError
 from jittape.ops.guards import guard_equal, guard_true
+from jittape.trace.lost import refuse_array, told
 from jittape.trace.recorder import here
 from jittape.trace.tracer import Tracer, tracer_method
 
@@ -41,12 +42,17 @@ def pin(t: Tracer) -> Any:
 
 @tracer_method("__int__")
 def to_int(self: Tracer) -> int:
-    value = int(concrete(self))
-    if self.dtype.kind in "iub":
-        pin(self)
-    else:
-        pin(np.trunc(self))
-    return value
+    # pinned before int() may raise: a handler of the user's is a path like any other
+    whole = self if self.dtype.kind in "iub" else np.trunc(self) + self.dtype.type(0)
+    return int(pin(whole))
+
+
+for _name, _ufunc in {"floor": np.floor, "ceil": np.ceil, "trunc": np.trunc}.items():
+
+    def to_whole(self: Tracer, ufunc: Any = _ufunc) -> int:
+        return to_int(ufunc(self))
+
+    tracer_method(f"__{_name}__")(to_whole)
 
 
 @tracer_method("__index__")
@@ -58,12 +64,19 @@ def to_index(self: Tracer) -> int:
 
 @tracer_method("__float__")
 def to_float(self: Tracer) -> float:
+    told(self)
     return float(pin(self))
 
 
 @tracer_method("__complex__")
 def to_complex(self: Tracer) -> complex:
+    told(self)
     return complex(pin(self))
+
+
+@tracer_method("__array__")
+def to_array(self: Tracer, dtype: Any = None, copy: Any = None) -> Any:
+    raise refuse_array(self)
 
 
 @tracer_method("__hash__")

@@ -31,6 +31,7 @@ class Inner:
         self.kwargs = kwargs
         self.argnums = argnums
         self.trace = Trace(self.name)
+        self.trace.differentiated = True
         self.leaves: list[Any] = []
         self.trace.samples = self.leaves
         self.structures: list[tree.Structure] = []

@@ -26,7 +26,7 @@ from jittape.types import Aval, aval, aval_of
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # numpy's own Python-level functions (np.mean of a list, ...) are not the user's code either
-_FOREIGN = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
+FOREIGN = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
 
 
 class _Stack(threading.local):
@@ -68,6 +68,7 @@ class Trace:
     def __init__(self, name: str = "function", concrete: bool = True, remedy: str = ""):
         self.name = name
         self.concrete = concrete
+        self.differentiated = False  # the inputs' derivatives are being taken
         self.remedy = remedy or "a derivative rule may not look at values"
         self.open = False
         self.fast = False
@@ -119,6 +120,10 @@ class Trace:
             if trace.concrete:
                 closed(trace)
         del traces[self.level :]
+        error = exc[1] if len(exc) > 1 else None
+        if isinstance(error, ValueError) and isinstance(error.__cause__, TraceError):
+            # NumPy's "setting an array element with a sequence" hides what is to be told
+            raise error.__cause__.with_traceback(error.__traceback__) from None
 
     # -- values ------------------------------------------------------------------------------
 
@@ -208,7 +213,7 @@ class Trace:
         return index
 
     def register_code(self, code: Any, frame: Any = None) -> int:
-        if code.co_filename.startswith(_FOREIGN):
+        if code.co_filename.startswith(FOREIGN):
             number = -1
             self.foreign_codes.append(code)
         else:
@@ -290,7 +295,7 @@ class Trace:
 def here() -> str:
     """file:line of the nearest frame that is neither jittape's nor NumPy's."""
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_FOREIGN):
+    while frame is not None and frame.f_code.co_filename.startswith(FOREIGN):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "<unknown>"
 

@@ -1,0 +1,167 @@
+"""Where a tracer is asked for a bare number: what asked, and whether a derivative gets lost.
+
+Python and C code that take a float call `__float__`, and what they do with the number is not
+recorded. A comparison or a message needs no derivative; for `float(x)` a warning is due; and when
+the number goes into an array or a function that jittape does not see, that is an error.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dis
+import linecache
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+from jittape.errors import LostGradientWarning, TraceError
+from jittape.ops.declare import signatures
+from jittape.passes.activity import carries_derivative
+from jittape.trace.recorder import FOREIGN, here
+from jittape.trace.tracer import Tracer
+
+# what makes a bare number on purpose
+_CONVERSIONS = (float, complex, int, bool, np.float64, np.float32, np.complex128, np.complex64)
+# what follows where the number is only looked at
+_LOOKED_AT = {"COMPARE_OP", "FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "CONTAINS_OP"}
+_UNKNOWN = object()
+
+
+def carries(t: Tracer) -> bool:
+    """Whether a derivative that is being taken flows through t."""
+    trace = t._trace
+    if not trace.differentiated or not t._aval.inexact:
+        return False
+    needed = {t._id}
+    end = len(trace.args)
+    for i in range(len(trace.sigs) - 1, -1, -1):
+        sig = signatures[trace.sigs[i]]
+        start = end - len(sig.avals)
+        if i in needed and carries_derivative(sig):
+            needed.update(
+                n for n, a in zip(trace.args[start:end], sig.avals, strict=True) if a.inexact
+            )
+        end = start
+    return any(n < 0 and n % 2 == 0 for n in needed)
+
+
+def told(t: Tracer) -> None:
+    """Warn or raise where the bare value of t would lose a derivative unnoticed."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(FOREIGN):
+        frame = frame.f_back
+    if frame is None:
+        return
+    op, following = _instructions(frame)
+    if op == "STORE_SUBSCR":
+        raise TraceError(
+            f"{here()}: a traced value is written to an array whose writes jittape does not see, "
+            "because it was made outside of the traced function or by a call that is not "
+            "recorded; copy it inside the function with np.array(...) and write to the copy"
+        )
+    if not carries(t):
+        return
+    if not op.startswith("CALL") and op != "PRECALL":
+        return  # formatting with %
+    callee = _callee(frame)
+    if callee is not _UNKNOWN and not any(callee is c for c in _CONVERSIONS):
+        name = getattr(callee, "__qualname__", None) or str(callee)
+        module = getattr(callee, "__module__", None)
+        full = f"{module}.{name}" if module and module != "builtins" else name
+        raise TraceError(
+            f"{here()}: {full} takes the bare value of a traced number, so that its derivative "
+            f"would be lost. Call it through its module (math.{name}, np.{name}) if it was "
+            "imported from there, use NumPy's function of that purpose, wrap it in "
+            "jittape.custom_vjp, or pass jittape.stop_gradient(x) converted with float()"
+        )
+    if following in _LOOKED_AT:
+        return
+    text = (
+        "a differentiated value is turned into a Python number; no derivative flows through what "
+        "is computed from that number. Use the value itself, or float(jittape.stop_gradient(x)) "
+        "if this is meant"
+    )
+    warnings.warn_explicit(
+        text,
+        LostGradientWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+def _instructions(frame: Any) -> tuple[str, str]:
+    """The name of the instruction that runs in this frame, and of the one that uses its result."""
+    found = ""
+    for ins in dis.get_instructions(frame.f_code):
+        if found:
+            if ins.opname == "CACHE" or ins.opname.startswith("LOAD_") or ins.opname == "CALL":
+                continue
+            return found, ins.opname
+        if ins.offset == frame.f_lasti:
+            found = ins.opname
+    return found, ""
+
+
+def _callee(frame: Any) -> Any:
+    """What is called at this moment in this frame, read from its source line."""
+    code = frame.f_code
+    for k, position in enumerate(code.co_positions()):
+        if 2 * k == frame.f_lasti:
+            break
+    else:
+        return _UNKNOWN
+    first, last, start, stop = position
+    if first is None or last is None or start is None or stop is None:
+        return _guess(frame)
+    lines = [
+        linecache.getline(code.co_filename, n, frame.f_globals).encode()
+        for n in range(first, last + 1)
+    ]
+    if not all(lines):
+        return _guess(frame)
+    lines[-1] = lines[-1][:stop]
+    lines[0] = lines[0][start:]
+    try:
+        call = ast.parse(b"(" + b"".join(lines) + b")", mode="eval").body
+    except SyntaxError:
+        return _guess(frame)
+    return _looked_up(call.func, frame) if isinstance(call, ast.Call) else _UNKNOWN
+
+
+def _looked_up(node: ast.expr, frame: Any) -> Any:
+    if isinstance(node, ast.Name):
+        for scope in (frame.f_locals, frame.f_globals, vars(builtins)):
+            if node.id in scope:
+                return scope[node.id]
+    if isinstance(node, ast.Attribute):
+        owner = _looked_up(node.value, frame)
+        if owner is not _UNKNOWN:
+            return getattr(owner, node.attr, ast.unparse(node))
+    return ast.unparse(node)
+
+
+def _guess(frame: Any) -> Any:
+    """Without the source: float if the code mentions no function that takes numbers."""
+    scope = {**vars(builtins), **frame.f_globals}
+    for name in frame.f_code.co_names:
+        value = scope.get(name)
+        if callable(value) and not isinstance(value, type) and getattr(value, "__module__", "") in (
+            "math",
+            "numpy",
+        ):
+            return value
+    return float
+
+
+def refuse_array(t: Tracer) -> TraceError:
+    """The error for C code that asks for an ndarray."""
+    return TraceError(
+        f"{here()}: a traced array is handed to code that needs a plain NumPy array: a list of "
+        "traced values where an array is meant (wrap it in np.array), an array made outside of "
+        "the traced function that is written to (copy it inside with np.array), or compiled code "
+        "(wrap that in jittape.custom_vjp)"
+    )
