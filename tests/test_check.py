@@ -35,11 +35,13 @@ def cut_off(x):
     return x * float(x)
 
 
+@pytest.mark.filterwarnings("ignore::jittape.errors.LostGradientWarning")
 def test_a_lost_gradient_is_found_and_located():
     with pytest.raises(AssertionError, match="derivative of cut_off.*leaf 0"):
         jittape.check_grads(cut_off, (2.0,))
 
 
+@pytest.mark.filterwarnings("ignore::jittape.errors.LostGradientWarning")
 def test_one_mode_may_be_asked_for():
     with pytest.raises(AssertionError, match="^reverse derivative"):
         jittape.check_grads(cut_off, (2.0,), modes=("reverse",), order=1)

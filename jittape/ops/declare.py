@@ -144,6 +144,11 @@ class Signature:
     def kwargs(self) -> dict[str, Any]:
         return dict(zip(self.op.params, self.params, strict=True))
 
+    @property
+    def carries_derivative(self) -> bool:
+        """Whether any derivative can flow from an operand of this instruction to its output."""
+        return self.out.inexact and not self.op.flat and self.op.kind is not Kind.GUARD
+
     def __repr__(self) -> str:
         return f"<{self.op.name}{self.params or ''} {self.avals} -> {self.out}>"
 

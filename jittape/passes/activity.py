@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from jittape.compiled import loop
-from jittape.ops.declare import Kind, Signature
 from jittape.tape import Tape
 
 
@@ -29,15 +28,10 @@ def _needed(first, ptr, args, carries, needed):  # type: ignore[no-untyped-def]
                 needed[args[k]] = True
 
 
-def carries_derivative(sig: Signature) -> bool:
-    """Whether any derivative can flow from an operand of this instruction to its output."""
-    return sig.out.inexact and not sig.op.flat and sig.op.kind is not Kind.GUARD
-
-
 def active_values(tape: Tape, wrt: Sequence[int], outputs: Sequence[int] | None) -> np.ndarray:
     """bool[n_values]: depends on a value in `wrt` and, where given, is needed for `outputs`."""
     used, inverse = tape.distinct
-    carries = np.array([carries_derivative(s) for s in used], dtype=np.bool_)[inverse]
+    carries = np.array([s.carries_derivative for s in used], dtype=np.bool_)[inverse]
     active = np.zeros(tape.n_values, dtype=np.bool_)
     active[list(wrt)] = True
     args = (tape.first, tape.arg_ptr, tape.args, carries)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from jittape.ops.declare import Kind, Signature, signatures
-from jittape.passes.activity import active_values, carries_derivative, depends_on
+from jittape.passes.activity import active_values, depends_on
 from jittape.passes.batch_rules import CORE
 from jittape.tape import Tape
 
@@ -173,7 +173,7 @@ class _Sweep:
         rule = _RULES.get(sig.op.name) or _KIND_RULES.get(sig.op.kind)
         if sig.op.name in CORE:
             rule = _cores
-        if rule is None or not carries_derivative(sig):
+        if rule is None or not sig.carries_derivative:
             return self.dense([p for p in found if p is not None])
         slot = INDEX_OPERAND.get(sig.op.name)
         if slot is not None and operands[slot] not in self.indices:

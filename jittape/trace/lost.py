@@ -19,7 +19,6 @@ import numpy as np
 
 from jittape.errors import LostGradientWarning, TraceError
 from jittape.ops.declare import signatures
-from jittape.passes.activity import carries_derivative
 from jittape.trace.recorder import FOREIGN, here
 from jittape.trace.tracer import Tracer
 
@@ -40,7 +39,7 @@ def carries(t: Tracer) -> bool:
     for i in range(len(trace.sigs) - 1, -1, -1):
         sig = signatures[trace.sigs[i]]
         start = end - len(sig.avals)
-        if i in needed and carries_derivative(sig):
+        if i in needed and sig.carries_derivative:
             needed.update(
                 n for n, a in zip(trace.args[start:end], sig.avals, strict=True) if a.inexact
             )
@@ -149,9 +148,14 @@ def _guess(frame: Any) -> Any:
     scope = {**vars(builtins), **frame.f_globals}
     for name in frame.f_code.co_names:
         value = scope.get(name)
-        if callable(value) and not isinstance(value, type) and getattr(value, "__module__", "") in (
-            "math",
-            "numpy",
+        if (
+            callable(value)
+            and not isinstance(value, type)
+            and getattr(value, "__module__", "")
+            in (
+                "math",
+                "numpy",
+            )
         ):
             return value
     return float
