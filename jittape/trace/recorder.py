@@ -171,8 +171,9 @@ class Trace:
             number = float(number)
         # Python floats are looked up by themselves (the operators' fast path); but 0.0 == -0.0,
         # 1 == 1.0 == True and nan != nan, so that all others need more of a key
-        if type(number) is float and number == number and number != 0 and dtype.char == "d":
-            key: Any = number
+        # (np.float64 is a float, and equal to it as a key)
+        if isinstance(number, float) and number == number and number != 0 and dtype.char == "d":
+            key: Any = float(number)
         else:
             key = (str(number), dtype)
         found = self.literals.get(key)
