@@ -79,7 +79,8 @@ def _flatten(x: Any, dims: list[int], depth: int, leaves: list[Any]) -> None:
         return
     if depth == len(dims):
         if leaves:
-            raise ValueError(f"{here()}: the nested sequences have an inhomogeneous shape")
+            leaves.append(x)  # beside arrays: [some_array, [t, 1.0]]
+            return
         dims.append(len(x))
     elif len(x) != dims[depth]:
         raise ValueError(f"{here()}: the nested sequences have an inhomogeneous shape")

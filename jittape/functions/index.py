@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -297,7 +298,7 @@ def element(x: Tracer, i: int, depth: int = 1) -> Tracer:
     trace = x._trace
     a = x._aval
     sig = ops.take.memo.get(a)
-    if sig is None or not trace.fast:
+    if sig is None or not trace.fast or trace.thread != get_ident():
         return _element(x, i)
     n = a.shape[0]
     j = i if i >= 0 else i + n
