@@ -163,7 +163,9 @@ class Program:
                 lambda: f"{a} * {self.name('(n,)')}",
                 lambda: f"{a} + {self.name('(n,)')}[None, :]",
                 lambda: f"{a} @ {self.value('(n,n)')} * 0.2",
-                lambda: f"np.stack([{self.name('(n,)')}, {self.name('(n,)')}, {self.name('(n,)')}])",
+                lambda: (
+                    f"np.stack([{self.name('(n,)')}, {self.name('(n,)')}, {self.name('(n,)')}])"
+                ),
                 lambda: f"{a}.T.reshape(3, 4)",
                 lambda: f"{a}[::-1, ::-1]",
                 lambda: f"{a} - np.mean({a}, axis=1, keepdims=True)",
@@ -301,7 +303,5 @@ def compiled(source: str, seed: int) -> Any:
 def inputs(seed: int, n: int) -> list[tuple]:
     """A sequence of arguments that comes back to earlier ones."""
     rng = np.random.default_rng(seed)
-    drawn = [
-        (rng.normal(size=N), rng.normal(size=(M, N)), float(rng.normal())) for _ in range(n)
-    ]
+    drawn = [(rng.normal(size=N), rng.normal(size=(M, N)), float(rng.normal())) for _ in range(n)]
     return [*drawn, drawn[0], *drawn[::-1], drawn[1]]

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from jittape.trace.patches import Patched
+
 # scanning stops here; a program that reaches more than this is reported as truncated
 MAX_OBJECTS = 20_000
 
@@ -128,6 +130,8 @@ class Reach:
     # -- one object ---------------------------------------------------------------------------
 
     def _visit(self, x: Any, label: str) -> None:
+        if isinstance(x, Patched):
+            x = x.original
         kind = type(x)
         if kind in SCALARS or id(x) in self._seen:
             return

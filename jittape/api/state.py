@@ -18,6 +18,7 @@ import numpy as np
 
 from jittape.api.reach import Reach
 from jittape.bits import SMALL, same_bits
+from jittape.trace.patches import Patched
 
 _code = attrgetter("__code__")
 _defaults = attrgetter("__defaults__")
@@ -74,7 +75,7 @@ class State:
         """What has changed, in words; None where all values are what they were."""
         for w in self.watches:
             try:
-                now = tuple(w.get(w.source))
+                now = tuple([original(x) for x in w.get(w.source)])
             except (KeyError, AttributeError, ValueError) as e:
                 return f"{e} was deleted"
             for a, b, label in zip(now, w.expected, w.labels, strict=True):
@@ -115,7 +116,7 @@ def _named(getter: Callable, source: Any, names: dict[str, Any], prefix: str) ->
     keys = tuple(names)
     if len(keys) == 1:
         keys *= 2  # a getter of one name would not give a tuple
-    expected = tuple([names[k] for k in keys])
+    expected = tuple([original(names[k]) for k in keys])
     return Watch(getter(*keys), source, expected, tuple(prefix + k for k in keys))
 
 
@@ -168,10 +169,17 @@ def _array_check(a: np.ndarray) -> Callable[[], bool]:
     return lambda: a.shape == shape and a.dtype == dtype and same_bits(a, copy)
 
 
+def original(x: Any) -> Any:
+    """x, or what it stands in for while a trace is open in some thread."""
+    return x.original if isinstance(x, Patched) else x
+
+
 def same_value(a: Any, b: Any) -> bool:
     """Whether nothing that is computed from a could differ from what is computed from b."""
     if a is b:
         return True
+    if isinstance(a, Patched) or isinstance(b, Patched):
+        return original(a) is original(b)
     kind = type(a)
     if kind is not type(b):
         return False

@@ -71,7 +71,11 @@ class PatchedNumpy(Patched):
             if found is not None:
                 args = tuple([settled(a) for a in args]) if original not in ALIASING else args
                 return finished(original, args, found.run(*args, **kwargs))
-        return buffers_of(original(*args, **kwargs), args)
+        # what np.empty leaves in memory would make the function look impure
+        return buffers_of(_DEFINITE.get(original, original)(*args, **kwargs), args)
+
+
+_DEFINITE = {np.empty: np.zeros, np.empty_like: np.zeros_like}
 
 
 ALIASING = {np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray}
