@@ -108,6 +108,11 @@ class Buffer(np.ndarray):
             memory.add(self)
         return memory
 
+    def __getitem__(self, key: Any) -> Any:
+        if holds(key):
+            return traced_handle(self, (key,))[key]
+        return np.ndarray.__getitem__(self, key)
+
     def __setitem__(self, key: Any, value: Any) -> None:
         if holds(value) or holds(key):
             traced_handle(self, (value, key))[key] = value
