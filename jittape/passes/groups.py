@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from jittape.passes import classify as sch
 from jittape.passes import kernels, views
-from jittape.passes import schedule as sch
 from jittape.passes.memory import PARTIAL, SCRATCH, Places
 from jittape.passes.schedule import Schedule
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jittape.passes import classify as sch
 from jittape.passes import groups, scalars, views
-from jittape.passes import schedule as sch
 from jittape.passes.calls import TEMP, Call, Operand, lower_call
 from jittape.passes.groups import Group, Lowering, Micro
 from jittape.passes.memory import ARENA, FIRST_SLOT, Places

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jittape.passes import schedule as sch
+from jittape.passes import classify as sch
 from jittape.passes import views
 from jittape.passes.calls import REPLACING
 from jittape.passes.compiled import fast

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from jittape.passes import classify as sch
 from jittape.passes import kernels, views
-from jittape.passes import schedule as sch
-from jittape.passes.calls import REPLACING, adding, parts
+from jittape.passes.calls import REPLACING, adding
+from jittape.passes.classify import Info
 from jittape.passes.memory import FIRST_SLOT, Places
-from jittape.passes.schedule import Info, Schedule
+from jittape.passes.schedule import Schedule
 
 # Opcodes; execute/scalar.py knows them by number.
 OPS: dict[Any, int] = {
@@ -109,14 +110,15 @@ def halves(raw: bytes) -> tuple[int, int]:
 def write(s: Schedule, sig: Any, a: int, dst: int, at: Any, address: Any, call: Any) -> tuple:
     """One short line written, or added, to a place of an array."""
     item = sig.out.dtype.itemsize
-    if sig.op.name != "add_at" and at.size == 1:
+    plus = sig.op.name in ("add_at", "scatter_add_to")
+    if not plus and at.size == 1:
         return (STORE, dst, address(a), item)
     if at.size == 1 and sig.out.dtype == np.float64:
         return (0, dst, dst, address(a))
     src = views.views[s.view[a]]
     lines = views.lines_over_both(src.strides, at.strides, at.shape) or [(1, 0, 0)]
     ((n, ss, ds),) = lines
-    if sig.op.name == "add_at":
+    if plus:
         k = call(adding(sig), (n, 1, n, 0), (ds, ss, ds))
         return (CALL2 | k << 8, dst, dst, address(a))
     k = call(("move", (3, item)), (n, 1, n, 0), (ss, ds))
@@ -139,13 +141,13 @@ def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> l
         rows: list = []
         item = sig.out.dtype.itemsize
         size = sig.out.size * item
-        if sig.op.name == "place":
+        if sig.op.name in ("place", "scatter_add"):
             rows.append((ZERO, dst, size, 0))
         elif sig.op.name in REPLACING and not places.in_place[i]:
             r = int(s.root[ops[0]])
             at = int(places.offset[r]) + views.views[s.view[ops[0]]].offset
             rows += [(COPY, dst, size, int(places.slot[r])), (at, 0, 0, 0)]
-        for j, part in parts(sig):
+        for j, part in info.parts:
             rows.append(write(s, sig, ops[j], dst + part.offset, part, address, call))
         return rows
     if info.kind == sch.LANES_SUM:
