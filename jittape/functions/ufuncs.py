@@ -174,7 +174,7 @@ def sinc(x: Any) -> Any:
 
 @implements(
     np.nan_to_num,
-    cases=(*_ARRAY, Case((np.array([np.nan, 1.0, np.inf, -np.inf]),), {"posinf": 9.0})),
+    cases=(*_ARRAY, Case((np.array([np.nan, 1.0, np.inf, -np.inf]),), {"posinf": 9.0}, order=0)),
     kinks="derivative 0 where a number is replaced",
 )
 def nan_to_num(
@@ -235,7 +235,7 @@ def imag(x: Any) -> Any:
 
 
 @implements(
-    np.angle, cases=(*_ARRAY, _COMPLEX, Case((np.array([1j, -1.0]), True))),
+    np.angle, cases=(*_ARRAY, _COMPLEX, Case((np.array([1j, -1.0 + 0.5j]), True))),
     kinks="derivative 0 at 0 and by real numbers",
 )  # fmt: skip
 def angle(x: Any, deg: bool = False) -> Any:

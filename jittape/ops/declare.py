@@ -41,12 +41,14 @@ class Case:
     """A sample call for the generated tests.
 
     args: shapes (tuples of int), or concrete arrays and numbers which are used as they are.
-    kwargs: passed through. name: a label where one call has several cases.
+    kwargs: passed through. name: a label where one call has several cases. order: up to which
+    order derivatives exist there (0 where only the value is tested).
     """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    order: int = 2
 
 
 @dataclass(frozen=True, slots=True)
