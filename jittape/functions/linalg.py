@@ -76,7 +76,8 @@ def inv(a: Any) -> Any:
 
 
 @implements(
-    np.linalg.det, cases=(Case((general(3, 3),)), Case((np.ones((2, 2)),), name="singular", order=1))
+    np.linalg.det,
+    cases=(Case((general(3, 3),)), Case((np.ones((2, 2)),), name="singular", order=1)),
 )
 def det(a: Any) -> Any:
     return ops.det(matrices("det", a, square=True))

@@ -146,6 +146,10 @@ where = declare(
         vjp=_where_vjp,
         jvp=_where_jvp,
         kernel="where",
+        cases=(
+            Case((np.array([True, False, True]), (3,), (3,))),
+            Case((np.array([True, False, True]), (2, 1), ()), name="broadcast"),
+        ),
         doc="the elements of a where the condition holds, else those of b",
     )
 )
@@ -161,6 +165,11 @@ cast = declare(
         vjp=lambda g, out, x, dtype: (g,),
         linear=True,
         kernel="cast",
+        cases=(
+            Case(((3,),), {"dtype": np.dtype(np.float32)}, "narrower"),
+            Case((np.array([1, 2]),), {"dtype": np.dtype(np.float64)}, "from integers"),
+            Case((np.array([1 + 2j, 0.5j]),), {"dtype": np.dtype(np.float64)}, "real part"),
+        ),
         doc="another dtype; the cotangent is brought back to the operand's",
     )
 )

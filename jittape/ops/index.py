@@ -181,6 +181,7 @@ nonzero: Op = declare(
         evaluate=lambda mask, count: np.flatnonzero(mask),
         params=("count",),
         flat=True,
+        cases=(Case((np.array([True, False, True]),), {"count": 2}),),
         doc="positions of the true elements of a vector; their number is guarded before",
     )
 )
