@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from jittape.functions.creation import as_array, constant
-from jittape.functions.index import non_negative, positions
+from jittape.functions.keys import non_negative, positions
 from jittape.functions.shape import permuted, to_shape
 from jittape.ops import elementwise as e
 from jittape.ops import index as ops

@@ -35,8 +35,8 @@ class vectorize(np.vectorize):
         if getattr(self, "signature", None) is not None:
             raise TypeError(f"{here()}: vectorize with signature= is not recorded; use vmap")
         excluded = self.excluded or set()
-        names = [*range(len(args)), *kwargs]
-        values = {**dict(enumerate(args)), **kwargs}
+        names: list[Any] = [*range(len(args)), *kwargs]
+        values: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
         used = [n for n in names if n not in excluded]
         arrays = [as_array(values[n]) for n in used]
         shape = np.broadcast_shapes(*[a.shape for a in arrays])

@@ -13,7 +13,8 @@ import numpy as np
 
 from jittape.errors import TraceError
 from jittape.functions.creation import as_array
-from jittape.functions.index import index_add, index_update, plan
+from jittape.functions.index import index_add, index_update
+from jittape.functions.keys import plan
 from jittape.functions.shape import broadcast_to, to_shape
 from jittape.ops.elementwise import where as where_op
 from jittape.trace.buffers import traced_handle

@@ -74,7 +74,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         elif mode == "linear_ramp":
             a = _ramps(a, axis, width, _pairs(kwargs.get("end_values", 0), a.ndim)[axis])
         elif mode in ("mean", "maximum", "minimum"):
-            stat = {"mean": np.mean, "maximum": np.max, "minimum": np.min}[mode]
+            stat: Any = {"mean": np.mean, "maximum": np.max, "minimum": np.min}[mode]
             n = a.shape[axis]
             lengths = _pairs(kwargs.get("stat_length"), a.ndim)[axis]
             i, j = [n if k is None else min(int(k), n) for k in lengths]
@@ -200,7 +200,8 @@ def _triangle(m: Any, k: int, lower: bool) -> Any:
     m = as_array(m)
     if m.ndim == 1:
         m = broadcast_to(m, (m.size, m.size))
-    mask = np.tri(*m.shape[-2:], k=k if lower else k - 1, dtype=bool)
+    rows, columns = m.shape[-2:]
+    mask = np.tri(rows, columns, k=k if lower else k - 1, dtype=bool)
     return e.where(mask if lower else ~mask, m, m.dtype.type(0))
 
 

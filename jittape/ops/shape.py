@@ -22,7 +22,7 @@ def _reshape_infer(x: Aval, shape: tuple[int, ...]) -> Aval:
     return aval(shape, x.dtype)
 
 
-reshape = declare(
+reshape: Op = declare(
     Op(
         name="reshape",
         kind=Kind.LAYOUT,
@@ -37,7 +37,7 @@ reshape = declare(
 )
 
 
-transpose = declare(
+transpose: Op = declare(
     Op(
         name="transpose",
         kind=Kind.LAYOUT,
@@ -73,7 +73,7 @@ def _broadcast_infer(x: Aval, shape: tuple[int, ...]) -> Aval:
     return aval(shape, x.dtype)
 
 
-broadcast_to = declare(
+broadcast_to: Op = declare(
     Op(
         name="broadcast_to",
         kind=Kind.LAYOUT,
@@ -115,7 +115,7 @@ def _counts(index: Index) -> tuple[int, ...]:
     return tuple(count for _, _, count in index)
 
 
-strided_slice = declare(
+strided_slice: Op = declare(
     Op(
         name="slice",
         kind=Kind.LAYOUT,
@@ -133,7 +133,7 @@ strided_slice = declare(
 )
 
 
-place = declare(
+place: Op = declare(
     Op(
         name="place",
         kind=Kind.PLACE,
@@ -148,7 +148,7 @@ place = declare(
 )
 
 
-update = declare(
+update: Op = declare(
     Op(
         name="update",
         kind=Kind.PLACE,
@@ -195,7 +195,7 @@ def _concatenate_vjp(g: Any, out: Any, *args: Any, axis: int) -> tuple:
     return tuple(cotangents)
 
 
-concatenate = declare(
+concatenate: Op = declare(
     Op(
         name="concatenate",
         kind=Kind.PLACE,
