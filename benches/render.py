@@ -141,9 +141,9 @@ HEAD = """\
 Each library runs in a process of its own, pinned to as many cores as it has threads; rounds
 alternate between the libraries. **first**: seconds from the call to the first derivative, in a
 fresh process with warm disk caches, imports not included; JAX's persistent compilation cache is
-{caches}. **steady**: median over the rounds of the median call. **spread**: fastest over slowest
-round (near 1: quiet machine).
-**/ primal**: steady over the plain NumPy primal. **peak MB**: high-water mark of the process,
+{caches}.
+**steady**: median over the rounds of the median call. **spread**: fastest over slowest round (near
+1: quiet machine). **/ primal**: steady over the plain NumPy primal. **peak MB**: high-water mark of the process,
 interpreter and imports included; **over data**: how much of it came after imports and inputs.
 **error**: against an independent reference, |x - y| / max(1, |x| + |y|); a derivative off by more
 than 1e-9 is not timed. "hand" is a hand-written derivative: the limit, not a peer."""
@@ -161,7 +161,9 @@ def report(
     found = verdicts(measured)
     if found:
         met = sum(v.met for v in found)
-        lines += ["", "## Goals", "", f"{met} of {len(found)} met in this run.", ""]
+        ran = sorted({row.library for row in measured if is_peer(row.library) and not row.trouble})
+        lines += ["", "## Goals", ""]
+        lines += [f"{met} of {len(found)} met in this run, among these peers: {', '.join(ran)}.", ""]
         lines += goal_lines(found)
     for problem in problems:
         mine = [row for row in measured if row.problem == problem.name]
