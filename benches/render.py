@@ -143,8 +143,8 @@ alternate between the libraries. **first**: seconds from the call to the first d
 fresh process with warm disk caches, imports not included; JAX's persistent compilation cache is
 {caches}.
 **steady**: median over the rounds of the median call. **spread**: fastest over slowest round (near
-1: quiet machine). **/ primal**: steady over the plain NumPy primal. **peak MB**: high-water mark of the process,
-interpreter and imports included; **over data**: how much of it came after imports and inputs.
+1: quiet machine). **/ primal**: steady over the plain NumPy primal. **peak MB**: high-water mark
+of the process, imports included; **over data**: how much of it came after imports and inputs.
 **error**: against an independent reference, |x - y| / max(1, |x| + |y|); a derivative off by more
 than 1e-9 is not timed. "hand" is a hand-written derivative: the limit, not a peer."""
 
@@ -161,9 +161,9 @@ def report(
     found = verdicts(measured)
     if found:
         met = sum(v.met for v in found)
-        ran = sorted({row.library for row in measured if is_peer(row.library) and not row.trouble})
-        lines += ["", "## Goals", ""]
-        lines += [f"{met} of {len(found)} met in this run, among these peers: {', '.join(ran)}.", ""]
+        ran = sorted({r.library for r in measured if is_peer(r.library) and not r.trouble})
+        lines += ["", "## Goals", "", f"{met} of {len(found)} met in this run."]
+        lines += [f"Peers that took part: {', '.join(ran)}.", ""]
         lines += goal_lines(found)
     for problem in problems:
         mine = [row for row in measured if row.problem == problem.name]
