@@ -7,7 +7,8 @@ from jittape import ops
 
 # every op is declared before the tables of dispatch are derived
 for _module in iter_modules(ops.__path__):
-    import_module(f"jittape.ops.{_module.name}")
+    if _module.name not in ops.NEED_SCIPY:
+        import_module(f"jittape.ops.{_module.name}")
 
 from jittape.trace import dispatch, guards, operators, views  # noqa: E402, I001
 
