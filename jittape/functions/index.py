@@ -118,9 +118,9 @@ def element(x: Tracer, i: int, depth: int = 1) -> Tracer:
     j = i if i >= 0 else i + n
     if not 0 <= j < n:
         return _element(x, i)
-    number = trace.literals.get((j, "index"))
+    number = trace.literals.get((j, "int64"))
     if number is None:
-        number = trace.literals[j, "index"] = trace.literal(j, _I8)
+        number = trace.position_literal(j)
     frame = sys._getframe(depth)
     c = trace.code_ids.get(id(frame.f_code), -1)
     if c < 0:

@@ -21,9 +21,9 @@ import numpy as np
 from jittape.trace import recorder
 from jittape.trace.boundary import finished
 from jittape.trace.buffers import buffers_of, holds, settled
-from jittape.trace.dispatch import implementations
+from jittape.trace.dispatch import implementations, lookup
 from jittape.trace.recorder import PACKAGE, Trace, open_traces
-from jittape.trace.tracer import Tracer
+from jittape.trace.tracer import OUT, Tracer
 
 
 class Patched:
@@ -69,6 +69,9 @@ class PatchedNumpy(Patched):
         if holds(args) or (kwargs and holds([*kwargs.values()])):
             found = implementations.get(original)
             if found is not None:
+                if kwargs.get("out") is not None:
+                    rest = {k: v for k, v in kwargs.items() if k != "out"}
+                    return lookup(OUT)(lambda: self.run(args, rest), kwargs["out"])
                 args = tuple([settled(a) for a in args]) if original not in ALIASING else args
                 return finished(original, args, found.run(*args, **kwargs))
         # what np.empty leaves in memory would make the function look impure

@@ -28,6 +28,11 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # numpy's own Python-level functions (np.mean of a list, ...) are not the user's code either
 FOREIGN = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
 
+_I8 = np.dtype(np.int64)
+_asarray = np.asarray  # as it is without the stand-ins of trace.patches
+_positions: dict[int, Const] = {}
+_MOST_POSITIONS = 1 << 20
+
 
 class _Stack(threading.local):
     def __init__(self) -> None:
@@ -174,6 +179,8 @@ class Trace:
         # (np.float64 is a float, and equal to it as a key)
         if isinstance(number, float) and number == number and number != 0 and dtype.char == "d":
             key: Any = float(number)
+        elif dtype is _I8:
+            return self.position_literal(int(number))
         else:
             key = (str(number), dtype)
         found = self.literals.get(key)
@@ -181,6 +188,20 @@ class Trace:
             value = np.asarray(number, dtype=dtype)
             self.consts.append(Const(value, False, aval((), dtype)))
             found = self.literals[key] = -2 * len(self.consts) + 1
+        return found
+
+    def position_literal(self, k: int) -> int:
+        """Number of an int64 constant. Traced loops read elements by the thousand, so the
+        constants are shared by all traces of the process."""
+        found = self.literals.get((k, "int64"))
+        if found is None:
+            const = _positions.get(k)
+            if const is None:
+                const = Const(_asarray(k, _I8), False, aval((), _I8))
+                if len(_positions) < _MOST_POSITIONS:
+                    _positions[k] = const
+            self.consts.append(const)
+            found = self.literals[k, "int64"] = -2 * len(self.consts) + 1
         return found
 
     def capture(self, tracer: Any) -> int:
