@@ -114,13 +114,10 @@ def divmod_(x: Any, y: Any, **keywords: Any) -> Any:
 def modf(x: Any, **keywords: Any) -> Any:
     _no_keywords("modf", keywords)
     whole = a.trunc(x)
-    fraction = e.where(c.isinf(x), x.dtype.type(0), x - whole)
-    # the derivative by x is 1, also where the fraction is 0; only the sign of a zero is fixed up
-    return e.where(e.equal(fraction, 0), fraction * _signed_one(x), fraction), whole
-
-
-def _signed_one(x: Any) -> Any:
-    return a.copysign(x.dtype.type(1), x)
+    # on the positive side, so that a fraction of 0 keeps the sign of x and the derivative 1
+    side = a.copysign(x.dtype.type(1), x)
+    fraction = side * (side * x - side * whole)
+    return e.where(c.isinf(x), side * x.dtype.type(0), fraction), whole
 
 
 @implements(np.frexp, cases=_ARRAY, domain=(0.6, 0.9), kinks="the exponent has derivative 0")
