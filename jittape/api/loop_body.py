@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from jittape.ops import shape as layout
+from jittape.ops.elementwise import converted
 from jittape.passes.activity import needed_for
 from jittape.tape import Const, Tape
-from jittape.trace.tracer import cast
 from jittape.types import Aval, aval
 
 
@@ -165,7 +165,7 @@ class Packing:
         out = []
         for a, start in zip(self.leaves, self.starts, strict=False):
             part = layout.strided_slice(packed, index=((start, 1, a.size),))
-            out.append(cast(layout.reshape(part, shape=a.shape), a.dtype))
+            out.append(converted(layout.reshape(part, shape=a.shape), a.dtype))
         return out
 
     def pack(self, leaves: Sequence[Any]) -> Any:
@@ -175,7 +175,7 @@ class Packing:
             if x is None:
                 parts.append(np.zeros(a.size, self.dtype))
             else:
-                parts.append(cast(layout.reshape(x, shape=(a.size,)), self.dtype))
+                parts.append(converted(layout.reshape(x, shape=(a.size,)), self.dtype))
         if not parts:
             return np.zeros(0, self.dtype)
         return layout.concatenate(*parts, axis=0)

@@ -9,9 +9,9 @@ import numpy as np
 from jittape.api.loop_body import Body, packing
 from jittape.api.loop_op import Recording, divided, run_loop
 from jittape.ops import shape as layout
+from jittape.ops.elementwise import converted
 from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward
-from jittape.trace.tracer import cast
 
 
 def jvp(
@@ -126,5 +126,5 @@ def batched_loop(
             x = layout.transpose(x, perm=(1, 0, *range(2, x.ndim)))
         flat.append(layout.reshape(x, shape=(size, x.size // size if size else 0)))
     p = packing(body, length, save, inexact)
-    parts = [cast(x, p.dtype) for x in flat]
+    parts = [converted(x, p.dtype) for x in flat]
     return layout.concatenate(*parts, axis=1)

@@ -34,8 +34,9 @@ def choose_save(body: Body, length: int) -> int:
     each = sum(a.nbytes for a in body.carry)
     if length <= 2 or length * each <= CARRY_BYTES:
         return 1
-    # no fewer segments than fit, and no longer segments than the square root asks for
-    return min(max(-(-length * each // CARRY_BYTES), 2), max(int(length**0.5), 2))
+    # segments as long as their own carries fit, for few of them, and few enough to keep theirs
+    fits = max(CARRY_BYTES // each, 2)
+    return min(max(-(-length * each // CARRY_BYTES), fits, 2), length - 1)
 
 
 def _infer(inexact: bool) -> Callable[..., Aval]:

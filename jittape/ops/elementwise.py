@@ -182,6 +182,11 @@ def _cast(x: Any, dtype: np.dtype) -> Any:
     return x.astype(dtype)[()]
 
 
+def converted(x: Any, dtype: np.dtype) -> Any:
+    """x with this dtype, by an op where it has another."""
+    return x if x.dtype == dtype else cast(x, dtype=dtype)
+
+
 # -- the ufuncs that rules are made of -----------------------------------------------------------
 
 POSITIVE = ((0.1, 4.0),)
