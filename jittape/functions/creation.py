@@ -114,7 +114,7 @@ def array(
         result = stacked(object, dtype) if len(object) else np.asarray(object, dtype)
     else:
         result = object if dtype is None else cast(object, numeric(dtype))
-        if copy and isinstance(result, Tracer):
+        if getattr(copy, "value", copy) and isinstance(result, Tracer):
             result = result.copy()
     if result.ndim < ndmin:
         result = ops.reshape(result, shape=(1,) * (ndmin - result.ndim) + result.shape)

@@ -65,7 +65,8 @@ class Op:
 
     infer(*avals, **params) -> Aval
     evaluate(*arrays, **params) -> array: NumPy's own value; what tracing and tests take as truth
-    vjp(g, out, *args, **params) -> one cotangent (or None) per operand
+    vjp(g, out, *args, **params) -> one cotangent (or None) per operand.
+        None: derived from jvp by transposition.
     jvp(tangents, out, *args, **params) -> tangent; a tangent is None where it is zero.
         None: derived from vjp by transposition.
     linear: jvp is the op applied to the tangent (unary ops only).

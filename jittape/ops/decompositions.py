@@ -33,7 +33,6 @@ from jittape.ops.matrices import (
     real_part,
     row,
     safe_reciprocal,
-    transposed,
     vector_part,
 )
 from jittape.ops.product import matmul, swap_last
@@ -123,7 +122,6 @@ eig = on_stacks(
         kind=Kind.HOST,
         infer=_eig_infer,
         evaluate=_eig,
-        vjp=transposed(_eig_jvp),
         jvp=_eig_jvp,
         kinks=_DEGENERATE + "; complex vectors: derivatives of what their phases do not matter to",
         cases=(Case((general(3, 3),)), Case((general(2, 2, 2),), name="batched")),
@@ -182,7 +180,6 @@ svd = on_stacks(
         kind=Kind.HOST,
         infer=packed("svd", lambda m, n: min(m, n) * (m + n + 1)),
         evaluate=_svd,
-        vjp=transposed(_svd_jvp),
         jvp=_svd_jvp,
         kinks="equal or zero singular values: as equal eigenvalues in eigh",
         cases=(
@@ -229,7 +226,6 @@ qr = on_stacks(
         kind=Kind.HOST,
         infer=_qr_infer,
         evaluate=_qr,
-        vjp=transposed(_qr_jvp),
         jvp=_qr_jvp,
         kinks="rank loss: the derivative raises LinAlgError",
         cases=(
@@ -263,7 +259,6 @@ pinv = on_stacks(
         infer=_pinv_infer,
         evaluate=lambda a, rcond: np.linalg.pinv(a, rcond),
         params=("rcond",),
-        vjp=transposed(_pinv_jvp),
         jvp=_pinv_jvp,
         kinks="where the rank changes, that of constant rank",
         cases=(

@@ -2,7 +2,7 @@
 
 Every op has one output; what has several results in NumPy (eigh, svd, qr, slogdet) is one packed
 op, which `jittape.functions.linalg` takes apart by slices. Where the rule that is easier to
-write is the forward one, the reverse rule is its transpose (`transposed`), and the other way round.
+write is the forward one, it alone is declared: the reverse rule is its transpose.
 
 Cotangents are transposed without conjugation: the cotangent g of x stands for Re(sum(g * dx)).
 

@@ -116,10 +116,12 @@ def vjp_template(sig: Signature, active: int) -> Template:
     found = sig.templates.get(key)
     if found is None:
         op = sig.op
-        if op.vjp is None:
+        if op.vjp is None and op.jvp is None:
             raise DifferentiationError(f"{op.name} has no derivative rule")
 
         def rule(args: list[Any]) -> list[Any]:
+            if op.vjp is None:
+                return _transposed_jvp(sig, active, *args)
             cotangents = op.vjp(*args, **sig.kwargs)
             for i, c in enumerate(cotangents):
                 if isinstance(c, Refused) and active >> i & 1:
@@ -157,6 +159,26 @@ def jvp_template(sig: Signature, active: int) -> Template:
         found = build((*tangents, sig.out, *sig.avals), rule, (sig.out,))
         sig.templates[key] = found
     return found
+
+
+def _transposed_jvp(sig: Signature, active: int, g: Any, out: Any, *xs: Any) -> list[Any]:
+    """g J from the jvp rule alone: t -> J t is linear, and its transpose is g -> g J."""
+    from jittape.passes.differentiate import reverse
+
+    template = jvp_template(sig, active)
+    n = len(sig.avals)
+    wrt = [i for i, s in enumerate(template.slots) if s < n]
+    back = reverse(template.tape, wrt=wrt)
+    zeros = [np.zeros(a.shape, a.dtype) for a in sig.avals]
+    arguments = (*zeros, out, *xs)
+    trace = g._trace
+    operands = [*[arguments[s] for s in template.slots], g]
+    numbers = trace.inline(back, [number_of(trace, x) for x in operands])
+    cotangents: list[Any] = [None] * n
+    for i, number in zip(wrt, numbers[1:], strict=True):
+        k = template.slots[i]
+        cotangents[k] = Tracer(trace, int(number), sig.avals[k], None)
+    return cotangents
 
 
 def _transposed(sig: Signature, active: int, tangents: list, out: Any, xs: list) -> Any:

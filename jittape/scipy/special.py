@@ -51,14 +51,18 @@ def _concrete_only(function: Callable) -> Callable:
     return call
 
 
+def _listed(**about: Any) -> Callable[[Callable], Callable]:
+    """Decorator: the function joins the table of what is recorded, under itself."""
+    return lambda run: implements(run, **about)(run)
+
+
 def _operands(*xs: Any) -> tuple[list[Any], bool]:
     """The arguments as operands, and whether one of them is a tracer."""
     operands = [x if x is None else as_operand(x) for x in xs]
     return operands, any(isinstance(x, Tracer) for x in operands)
 
 
-@implements(
-    sp.logsumexp,
+@_listed(
     cases=(
         Case(((2, 3),)),
         Case(((2, 3),), {"axis": 1}),
@@ -100,7 +104,7 @@ def _stopped(x: Any) -> Any:
     return stop(x) if isinstance(x, Tracer) else x
 
 
-@implements(sp.softmax, cases=(Case(((2, 3),)), Case(((2, 3),), {"axis": 1})))
+@_listed(cases=(Case(((2, 3),)), Case(((2, 3),), {"axis": 1})))
 def softmax(x: Any, axis: Any = None) -> Any:
     """exp(x) / sum(exp(x)) over `axis`, without overflow. As scipy.special.softmax."""
     (x,), traced = _operands(x)
@@ -110,7 +114,7 @@ def softmax(x: Any, axis: Any = None) -> Any:
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
-@implements(sp.log_softmax, cases=(Case(((2, 3),)), Case(((2, 3),), {"axis": 1})))
+@_listed(cases=(Case(((2, 3),)), Case(((2, 3),), {"axis": 1})))
 def log_softmax(x: Any, axis: Any = None) -> Any:
     """log(softmax(x)), without overflow. As scipy.special.log_softmax."""
     (x,), traced = _operands(x)
@@ -120,7 +124,7 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
-@implements(sp.multigammaln, cases=(Case(((3,), 2)),), domain=(2.0, 5.0))
+@_listed(cases=(Case(((3,), 2)),), domain=(2.0, 5.0))
 def multigammaln(a: Any, d: int) -> Any:
     """Logarithm of the multivariate gamma function of dimension d. As scipy.special's."""
     (a,), traced = _operands(a)
@@ -132,7 +136,7 @@ def multigammaln(a: Any, d: int) -> Any:
     return total
 
 
-@implements(sp.polygamma, cases=(Case((0, (3,))), Case((2, (3,)))), domain=(0.3, 4.0))
+@_listed(cases=(Case((0, (3,))), Case((2, (3,)))), domain=(0.3, 4.0))
 def polygamma(n: int, x: Any) -> Any:
     """The n-th derivative of digamma at x; n is a constant. As scipy.special.polygamma."""
     (x,), traced = _operands(x)
@@ -144,7 +148,7 @@ def polygamma(n: int, x: Any) -> Any:
     return (-1.0) ** (n + 1) * np.exp(lgamma(n + 1.0)) * zeta_op(n + 1.0, x)
 
 
-@implements(sp.zeta, cases=(Case((3.0, (3,))),), domain=(0.3, 4.0))
+@_listed(cases=(Case((3, (3,))),), domain=(0.3, 4.0))
 def zeta(x: Any, q: Any = None, out: Any = None) -> Any:
     """Hurwitz zeta function; differentiable in q. As scipy.special.zeta."""
     (x, q), traced = _operands(x, q)
@@ -153,7 +157,7 @@ def zeta(x: Any, q: Any = None, out: Any = None) -> Any:
     return zeta_op(x, 1.0 if q is None else q)
 
 
-@implements(sp.softplus, cases=(Case(((3,),)),)) if hasattr(sp, "softplus") else (lambda f: f)
+@_listed(cases=(Case(((3,),)),))
 def softplus(x: Any) -> Any:
     """log(1 + exp(x)), without overflow. As scipy.special.softplus."""
     return np.logaddexp(0.0, x)

@@ -25,8 +25,9 @@ from jittape.tape import Const, Position, Tape, assemble
 from jittape.types import Aval, aval, aval_of
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-# numpy's own Python-level functions (np.mean of a list, ...) are not the user's code either
-FOREIGN = (PACKAGE, os.path.dirname(np.__file__) + os.sep)
+# Python-level functions of NumPy and SciPy (np.mean of a list, ...) are not the user's code either
+_SITE = os.path.dirname(os.path.dirname(np.__file__)) + os.sep
+FOREIGN = (PACKAGE, _SITE + "numpy" + os.sep, _SITE + "scipy" + os.sep)
 
 _I8 = np.dtype(np.int64)
 _asarray = np.asarray  # as it is without the stand-ins of trace.patches
