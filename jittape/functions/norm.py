@@ -88,7 +88,10 @@ _VECTOR = np.array([0.5, -1.5, 2.0])
     cases=(
         Case(((3,),)),
         *(Case((_VECTOR,), {"ord": p}) for p in (np.inf, -np.inf, 0, 1, 3, 0.5, -1)),
-        *(Case((general(3, 2),), {"ord": p}) for p in ("fro", "nuc", np.inf, -np.inf, 1, -1, 2, -2)),
+        *(
+            Case((general(3, 2),), {"ord": p})
+            for p in ("fro", "nuc", np.inf, -np.inf, 1, -1, 2, -2)
+        ),
         Case(((2, 3),), {"axis": 1}),
         Case(((2, 3, 2),), {"axis": (0, 2), "keepdims": True}),
         Case((general(2, 3, 2),), {"ord": 2, "axis": (1, 2), "keepdims": True}),
@@ -111,9 +114,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     raise ValueError("Improper number of dimensions to norm.")
 
 
-@implements(
-    np.linalg.vector_norm, cases=(Case(((2, 3),)), Case(((2, 3),), {"axis": 0, "ord": 3}))
-)
+@implements(np.linalg.vector_norm, cases=(Case(((2, 3),)), Case(((2, 3),), {"axis": 0, "ord": 3})))
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     (x,) = inexact(x)
     return _vector(x, ord, axis, keepdims)
