@@ -28,6 +28,12 @@ VIEWS = {
     *(np.asarray_chkfinite, np.require, np.trim_zeros),
     *(np.linalg.diagonal, np.linalg.matrix_transpose),
 }
+# those of them whose result is contiguous, and how
+CONTIGUOUS = {
+    np.ravel: "C_CONTIGUOUS",
+    np.ascontiguousarray: "C_CONTIGUOUS",
+    np.asfortranarray: "F_CONTIGUOUS",
+}
 # ndarray's methods that return copies but may be written with layout ops
 COPIES = ("flatten", "copy", "repeat", "take", "round", "clip", "conj", "conjugate", "compress")
 COPIES += ("choose", "cumsum", "cumprod", "dot", "trace", "astype", "tolist", "item", "nonzero")
@@ -37,7 +43,7 @@ def finished(func: Callable, args: tuple, result: Any) -> Any:
     """The result of a NumPy function as the user gets it."""
     if isinstance(result, Tracer):
         if func in VIEWS:
-            return result
+            return detached(result) if _must_be_copy(func, result) else result
         if isinstance(result, ViewTracer) or any(result is a for a in args):
             return detached(result)
         return result
@@ -46,6 +52,24 @@ def finished(func: Callable, args: tuple, result: Any) -> Any:
     if type(result) is tuple or type(result) is list:
         return type(result)([finished(func, args, r) for r in result])
     return result
+
+
+def _must_be_copy(func: Callable, result: Tracer) -> bool:
+    """Whether a function that promises contiguous memory had to copy for it."""
+    order = CONTIGUOUS.get(func)
+    if order is None or not result._trace.concrete:
+        return False
+    value = result._value
+    return isinstance(value, np.ndarray) and not value.flags[order]
+
+
+def _contiguous(method: Callable) -> Callable:
+    @functools.wraps(method)
+    def wrapper(self: Tracer, *args: Any, **kwargs: Any) -> Any:
+        result = method(self, *args, **kwargs)
+        return detached(result) if _must_be_copy(np.ravel, result) else result
+
+    return wrapper
 
 
 def _copying(method: Callable) -> Callable:
@@ -65,6 +89,7 @@ def install() -> None:
         method = Tracer.__dict__.get(name)
         if method is not None:
             setattr(Tracer, name, _copying(method))
+    Tracer.ravel = _contiguous(Tracer.ravel)  # type: ignore[attr-defined]
 
 
 tracers.finished = finished

@@ -89,7 +89,9 @@ def new_input(trace: Trace, x: Any) -> Tracer:
     if isinstance(x, Tracer):
         a, value = x._aval, x._value
     else:
-        value = np.asarray(x)
+        # in row-major order: whether a reshape is a view must not depend on the caller's array,
+        # whose memory layout is no part of the key
+        value = np.array(x, copy=None, order="C")
         a = aval_of(value)
         if value.ndim == 0:
             value = value[()]
