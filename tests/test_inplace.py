@@ -236,7 +236,7 @@ def test_dtypes_of_writes_are_numpys():
     def f(x):
         i = np.zeros(3, int)
         i[0] = 1.75
-        i[1] = np.floor(x[2])
+        i[1] = np.floor(x[3])
         h = np.zeros(2, np.float32)
         h[:] = x[:2]
         return i * x[:3], h

@@ -25,6 +25,7 @@ from jittape.errors import ImpureFunctionWarning, RetraceWarning
 from jittape.locks import ForkSafeLock
 from jittape.tape import Tape
 from jittape.trace.embed import new_input, result_numbers
+from jittape.trace.reach import reach_function
 from jittape.trace.recorder import Trace, here, open_traces
 from jittape.trace.tracer import Tracer, value_of
 
@@ -235,6 +236,7 @@ class Transformed:
         self._traces += 1
         trace = Trace(getattr(self.fun, "__qualname__", str(self.fun)))
         with np.errstate(all="ignore"), trace:
+            reach_function(self.fun)
             leaves = [
                 new_input(trace, x) if d else x
                 for x, d in zip(call.leaves, call.dynamic, strict=True)

@@ -17,6 +17,7 @@ from jittape.passes.differentiate import inexact_outputs, reverse
 from jittape.passes.evaluate import evaluate, evaluate_all
 from jittape.tape import Tape
 from jittape.trace.embed import new_input, result_numbers
+from jittape.trace.reach import reach_function
 from jittape.trace.recorder import Trace
 
 
@@ -101,6 +102,7 @@ def trace(fun: Callable) -> Callable[..., InspectableTape]:
         leaves: list[Any] = []
         structure = tree.flatten((args, kwargs), leaves)
         with np.errstate(all="ignore"), recording:
+            reach_function(fun)
             traced = [
                 new_input(recording, float(x) if type(x) is int else x)
                 if is_dynamic(x) or type(x) is int

@@ -119,6 +119,15 @@ class Buffer(np.ndarray):
         else:
             np.ndarray.__setitem__(self, key, value)
 
+    def fill(self, value: Any) -> None:
+        self[...] = value
+
+    def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
+        if holds(values) or holds(indices):
+            traced_handle(self, (values, indices)).put(indices, values, mode)
+        else:
+            np.ndarray.put(self, indices, values, mode)
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, /, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.get("out", ())
         for x in (*inputs, *out):

@@ -108,7 +108,7 @@ def _instructions(frame: Any) -> tuple[str, str]:
 def _callee(frame: Any) -> Any:
     """What is called at this moment in this frame, read from its source line."""
     code = frame.f_code
-    for k, position in enumerate(code.co_positions()):
+    for k, position in enumerate(code.co_positions()):  # noqa: B007
         if 2 * k == frame.f_lasti:
             break
     else:

@@ -52,9 +52,8 @@ class Patched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.original, name)
 
-    def __reduce__(self) -> Any:
-        module = math if isinstance(self, PatchedMath) else np
-        return getattr, (module, self.original.__name__)
+    def __reduce__(self) -> str:
+        return self.original.__name__  # as functions are pickled: by module and name
 
     def __repr__(self) -> str:
         return repr(self.original)
@@ -111,6 +110,8 @@ sum prod mean std var max min amax amin dot inner cross vdot trapezoid interp di
 sort argsort argmax argmin median average any all ptp atleast_1d atleast_2d count_nonzero
 """
 
+# undefined content would make each trace another program
+_DEFINED = {np.empty: np.zeros, np.empty_like: np.zeros_like}
 _numpy: dict[str, Any] = {
     name: PatchedNumpy(getattr(np, name)) for name in (_CREATE + " " + _LISTS).split()
 }
