@@ -15,7 +15,7 @@ from programs import Program, inputs
 
 import jittape
 
-PROGRAMS = int(os.environ.get("JITTAPE_TEST_PROGRAMS", "50"))
+PROGRAMS = int(os.environ.get("JITTAPE_TEST_PROGRAMS", "30"))
 
 # seeds whose programs were wrong once
 FAILED_ONCE: list[int] = []

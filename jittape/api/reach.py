@@ -172,7 +172,7 @@ class Reach:
         elif isinstance(x, type):
             if not is_library_module(x.__module__):
                 self._objects.append((x, label, set()))
-                self._names.update(n for n in vars(x) if n.startswith("__") and n.endswith("__"))
+                self._names.update(n for n, v in vars(x).items() if _is_special_method(n, v))
         elif hasattr(x, "py_func") or hasattr(x, "pyfunc"):
             self._push(getattr(x, "py_func", None) or x.pyfunc, label)  # numba's, np.vectorize's
         elif is_library_module(kind.__module__):
@@ -324,6 +324,10 @@ class Reach:
         entry = self.attributes.setdefault(id(x), (x, {}, label))
         entry[1][name] = value
         self._push(value, label)
+
+
+def _is_special_method(name: str, value: Any) -> bool:
+    return name.startswith("__") and name.endswith("__") and type(value) is types.FunctionType
 
 
 def _class_attribute(kind: type, name: str) -> Any:
