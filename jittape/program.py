@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.passes.linear import pull_factors
 from jittape.passes.lower import lower
 from jittape.passes.memory import Places, plan
 from jittape.passes.schedule import Schedule, schedule
@@ -54,6 +55,10 @@ class Program:
 def compile_program(tape: Tape) -> Program:
     """simplify, schedule, plan memory, lower."""
     simple, origin = simplify(tape)
+    pulled = pull_factors(simple)
+    if pulled is not simple:
+        simple, again = simplify(pulled)
+        origin = origin[again]
     s = schedule(simple)
     places = plan(s)
     words, relocations, _, code = lower(s, places)

@@ -161,3 +161,25 @@ def test_place_and_update_of_a_whole_single_element():
     d = jittape.jit(f)
     for a in (0.5, 1.5, 2.5):
         np.testing.assert_allclose(d(a), [3 * np.exp(a) + 3], rtol=1e-15)
+
+
+def test_recomputed_instead_of_stored():
+    def lse(x):
+        return np.max(x) + np.log(np.sum(np.exp(x - np.max(x))))
+
+    program = check(lse, (50000,))
+    assert program.n_steps == 4
+
+    def normalised(x, w):
+        y = x - np.sum(x) / 70000
+        z = y / np.sqrt(np.sum(y * y))
+        return np.sum(np.exp(z) * w) + np.max(z)
+
+    check(normalised, (70000,), (70000,))
+
+    def rows(x, w):
+        y = np.exp(x - np.max(x, axis=1, keepdims=True))
+        z = y / np.sum(y)
+        return np.sum(z * w) * np.sum(np.sum(z * z, axis=1) ** 2)
+
+    check(rows, (3000, 9), (9,))

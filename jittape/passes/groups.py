@@ -110,6 +110,8 @@ class Lowering:
         lines = views.lines_over(v, shape)
         item = v.itemsize
         flat = not lines or (len(lines) == 1 and lines[0][1] == item)
+        if r not in self.made and self.places.slot[r] < 0:
+            self.instruction(r - self.first)  # computed again here
         if r in self.made:
             arg, have = self.made[r]
             if have == level and flat:

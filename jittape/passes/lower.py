@@ -78,7 +78,11 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
             codes.append(code)
             continue
         if space > 0:
-            group = Lowering(s, places, s.order[lo:hi].tolist()).g
+            wanted = s.order[lo:hi]
+            wanted = wanted[places.needed[wanted]].tolist()
+            if not wanted:
+                continue
+            group = Lowering(s, places, wanted).g
             places.scratch = max(places.scratch, 8 * group_args(group) + group.scratch)
             places.chunks = max(places.chunks, group.chunks)
             places.partial = max(places.partial, group.partial * group.chunks)

@@ -17,6 +17,7 @@ from jittape.passes import classify as sch
 from jittape.passes import views
 from jittape.passes.calls import REPLACING
 from jittape.passes.compiled import fast
+from jittape.passes.recompute import recompute
 from jittape.passes.schedule import Schedule
 
 ARENA, SCRATCH, PARTIAL, FIRST_SLOT = 0, 1, 2, 3
@@ -29,6 +30,7 @@ class Places:
     offset: np.ndarray
     step: np.ndarray  # instruction -> step
     in_place: np.ndarray  # instruction: writes into the buffer of its first operand
+    needed: np.ndarray  # instruction: is executed in its own step
     arena: int = 0
     resident: list = field(default_factory=list)  # (value, offset) copied in at the start
     results: list = field(default_factory=list)  # per output: None, or the value to copy
@@ -54,8 +56,14 @@ def plan(s: Schedule) -> Places:
 
     user = np.repeat(np.arange(n), np.diff(tape.arg_ptr))
     used = s.root[tape.args]
-    alive = kinds[user] != sch.VIEW if n else np.zeros(0, np.bool_)
+    again = recompute(s, step)
+    alive = (kinds[user] != sch.VIEW) & again.needed[user] if n else np.zeros(0, np.bool_)
+    if again.virtual.any():
+        alive &= ~again.virtual[used] | (step[np.maximum(used - first, 0)] == step[user])
     user, used = user[alive], used[alive]
+    if again.extra:
+        more = np.array(again.extra, np.int64)
+        user, used = np.concatenate((user, more[:, 0])), np.concatenate((used, more[:, 1]))
     last = np.full(nv, -1, np.int64)
     np.maximum.at(last, used, ends[user])
     out_roots = s.root[tape.outputs]
@@ -70,7 +78,7 @@ def plan(s: Schedule) -> Places:
 
     slot = np.full(nv, -1, np.int64)
     offset = np.zeros(nv, np.int64)
-    places = Places(slot, offset, step, np.zeros(n, np.bool_))
+    places = Places(slot, offset, step, np.zeros(n, np.bool_), again.needed)
     slot[:first] = FIRST_SLOT + np.arange(first)
 
     # Inputs and constants that the scalar sweep reads live at the start of the arena.
@@ -112,6 +120,7 @@ def plan(s: Schedule) -> Places:
         top += int(used_bytes)
     top = (top + 63) & ~63
 
+    has_value &= again.needed
     arrays = has_value & ~single & (escapes[first:] | (s.level == sch.MEMORY))
     _arrays(s, places, np.flatnonzero(arrays), kinds, starts, ends, last, scalar_use, top)
     return places
