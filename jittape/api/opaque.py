@@ -164,7 +164,7 @@ def unpack(packed: Any, call: Call, arrays: Sequence[Any], which: range, exact: 
 
 
 # A residual that fwd computes is data to bwd; what it depends on is not known.
-_residual = declare(
+_residual: Op = declare(
     Op(
         name="residual",
         kind=Kind.HOST,

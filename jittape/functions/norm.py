@@ -65,7 +65,7 @@ def _matrix(x: Any, ord: Any, axes: tuple[int, int], keepdims: bool) -> Any:
         return _two(x, (rows, columns), keepdims)
     if ord in (2, -2, "nuc"):
         s = svd(np.moveaxis(x, (rows, columns), (-2, -1)), compute_uv=False)
-        out = {2: np.max, -2: np.min, "nuc": np.sum}[ord](s, axis=-1)
+        out = np.sum(s, axis=-1) if ord == "nuc" else (np.max if ord == 2 else np.min)(s, axis=-1)
     elif ord in (1, -1, np.inf, -np.inf):
         along, rest = (rows, columns) if abs(ord) == 1 else (columns, rows)
         sums = np.sum(_modulus(x), axis=along)

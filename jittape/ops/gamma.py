@@ -111,7 +111,7 @@ def _aligned(args: list[Any], which: tuple[bool, ...], size: int, **params: Any)
     return out
 
 
-gammainc_da = declare(
+gammainc_da: Op = declare(
     Op(
         name="gammainc_da",
         kind=Kind.HOST,
