@@ -107,7 +107,7 @@ stack vstack hstack column_stack where outer roll reshape
 # functions that take a list where an array is meant
 _LISTS = """
 sum prod mean std var max min amax amin dot inner cross vdot trapezoid interp diff cumsum cumprod
-sort argsort argmax argmin median average any all ptp atleast_1d atleast_2d count_nonzero
+sort argsort lexsort argmax argmin median average any all ptp atleast_1d atleast_2d count_nonzero
 """
 
 # undefined content would make each trace another program
