@@ -151,8 +151,8 @@ def render() -> str:
     parts = [
         _HEAD.format(numpy=version),
         "## Ufuncs\n",
-        "With `dtype=`, `out=`, and `where=` beside `out=`; for `reduce`, `accumulate`, `outer` and "
-        "`at` see below.\n",
+        "With `dtype=`, `out=`, and `where=` beside `out=`; for `reduce`, `accumulate`, `outer` "
+        "and `at` see below.\n",
         table_of(("name", "derivative", "notes"), ufunc_rows()),
         "\n## Functions\n",
         table_of(("name", "derivative", "notes"), function_rows()),

@@ -100,7 +100,7 @@ _REDUCERS: dict[Any, Callable] = {
         a, axis, out, keepdims, where=where
     ),
 }
-_RUNNERS = {
+_RUNNERS: dict[Any, Op] = {
     np.add: accumulate.cumsum,
     np.multiply: accumulate.cumprod,
     np.maximum: accumulate.cummax,

@@ -70,7 +70,7 @@ def _at_dtype(ufunc: np.ufunc, inputs: tuple, dtype: np.dtype, casting: str) -> 
     given = [getattr(x, "dtype", None) or np.asarray(x).dtype for x in operands]
     wanted = ufunc.resolve_dtypes((*given, None), signature=(*(None,) * ufunc.nin, dtype))
     for have, want in zip(given, wanted, strict=False):
-        if not np.can_cast(have, want, casting):
+        if not np.can_cast(have, want, casting=casting):  # type: ignore[arg-type]
             raise TypeError(
                 f"{here()}: cannot cast input of ufunc {ufunc.__name__!r} from {have} to {want} "
                 f"with casting rule {casting!r}"
@@ -283,7 +283,7 @@ def conjugate_method(self: Tracer) -> Any:
 
 
 @tracer_method("item")
-def item(self: Tracer, *index: Any) -> Any:
+def item(self: Any, *index: Any) -> Any:
     """The element as a 0-d traced value: no guard, and gradients flow."""
     if not index:
         if self.size != 1:

@@ -53,7 +53,7 @@ _POWER_CASES = (
     Case(((2, 1, 3), (4, 1)), name="broadcast"),
     Case(((0, 3), (3,)), name="empty"),
 )
-power = elementwise(
+power: Op = elementwise(
     np.power,
     _by_base,
     _by_exponent,
@@ -73,7 +73,7 @@ float_power = elementwise(
 cbrt = elementwise(
     np.cbrt, lambda y, x: reciprocal(3.0 * square(y)), domain=POSITIVE, kinks="inf at 0"
 )
-exp2 = elementwise(np.exp2, lambda y, x: y * ln(2))
+exp2: Op = elementwise(np.exp2, lambda y, x: y * ln(2))
 expm1 = elementwise(np.expm1, lambda y, x: y + 1.0)
 log2 = elementwise(np.log2, lambda y, x: reciprocal(x * ln(2)), domain=POSITIVE)
 log10 = elementwise(np.log10, lambda y, x: reciprocal(x * ln(10)), domain=POSITIVE)
@@ -127,7 +127,7 @@ def _real_only(op: str) -> Any:
 
 
 # Of a complex number the sign is not flat, so that NumPy's sign is a composite of both.
-sign = declare(
+sign: Op = declare(
     Op(
         name="sign",
         kind=Kind.ELEMENTWISE,
@@ -141,7 +141,7 @@ sign = declare(
         doc="of real numbers",
     )
 )
-copysign = elementwise(
+copysign: Op = elementwise(
     np.copysign,
     lambda y, a, b: sign(a) * copysign(a.dtype.type(1), b),
     None,
@@ -172,21 +172,21 @@ fmod = elementwise(
     np.fmod, 1, lambda y, a, b: -trunc(a / b), domain=((2.1, 2.4), (0.9, 1.0)), kinks=_JUMPS
 )
 _FLAT = "derivative 0 everywhere, also at the jumps"
-floor_divide = elementwise(np.floor_divide, domain=((2.1, 2.4), (0.9, 1.0)), kinks=_FLAT)
+floor_divide: Op = elementwise(np.floor_divide, domain=((2.1, 2.4), (0.9, 1.0)), kinks=_FLAT)
 
 # -- rounding ------------------------------------------------------------------------------------
 
 _BETWEEN = ((0.1, 0.4),)
 floor = elementwise(np.floor, domain=_BETWEEN, kinks=_FLAT)
 ceil = elementwise(np.ceil, domain=_BETWEEN, kinks=_FLAT)
-trunc = elementwise(np.trunc, domain=_BETWEEN, kinks=_FLAT)
+trunc: Op = elementwise(np.trunc, domain=_BETWEEN, kinks=_FLAT)
 rint = elementwise(np.rint, domain=_BETWEEN, kinks=_FLAT)
 spacing = elementwise(np.spacing, kinks=_FLAT)
 nextafter = elementwise(np.nextafter, 1, None, kinks="the derivative of its first operand")
 
 # -- binary exponents ----------------------------------------------------------------------------
 
-ldexp = elementwise(
+ldexp: Op = elementwise(
     np.ldexp,
     lambda y, x, i: ldexp(x.dtype.type(1), i),
     None,

@@ -20,7 +20,7 @@ def _part(x: Aval) -> Aval:
     return aval(x.shape, np.zeros((), x.dtype).real.dtype)
 
 
-conjugate = declare(
+conjugate: Op = declare(
     Op(
         name="conjugate",
         kind=Kind.ELEMENTWISE,

@@ -105,7 +105,7 @@ def _amul(g: Any, p: Any) -> Any:
     return np.where(np.equal(g, 0), np.zeros((), np.result_type(g)), np.multiply(g, p))
 
 
-amul = declare(
+amul: Op = declare(
     Op(
         name="amul",
         kind=Kind.ELEMENTWISE,
@@ -137,7 +137,7 @@ def _where_jvp(tangents: tuple, out: Any, c: Any, a: Any, b: Any) -> Any:
     return where(c, zero if ta is None else ta, zero if tb is None else tb)
 
 
-where = declare(
+where: Op = declare(
     Op(
         name="where",
         kind=Kind.ELEMENTWISE,
@@ -155,7 +155,7 @@ where = declare(
 )
 
 
-cast = declare(
+cast: Op = declare(
     Op(
         name="cast",
         kind=Kind.ELEMENTWISE,
@@ -192,26 +192,26 @@ def converted(x: Any, dtype: np.dtype) -> Any:
 POSITIVE = ((0.1, 4.0),)
 BOTH = ((-2.0, 2.0), (0.5, 2.0))
 
-add = elementwise(np.add, 1, 1)
+add: Op = elementwise(np.add, 1, 1)
 subtract = elementwise(np.subtract, 1, -1)
-negative = elementwise(np.negative, -1)
+negative: Op = elementwise(np.negative, -1)
 positive = elementwise(np.positive, 1)
 multiply = elementwise(np.multiply, lambda y, a, b: b, lambda y, a, b: a)
-reciprocal = elementwise(np.reciprocal, lambda y, x: -square(y), domain=((0.5, 2.0),))
+reciprocal: Op = elementwise(np.reciprocal, lambda y, x: -square(y), domain=((0.5, 2.0),))
 divide = elementwise(
     np.divide,
     lambda y, a, b: reciprocal(b),
     lambda y, a, b: -(y * reciprocal(b)),
     domain=BOTH,
 )
-square = elementwise(np.square, lambda y, x: x + x)
+square: Op = elementwise(np.square, lambda y, x: x + x)
 sqrt = elementwise(
     np.sqrt, lambda y, x: 0.5 / y, domain=POSITIVE, kinks="inf at 0; a zero adjoint gives 0"
 )
 exp = elementwise(np.exp, lambda y, x: y)
 log = elementwise(np.log, lambda y, x: reciprocal(x), domain=POSITIVE)
-sin = elementwise(np.sin, lambda y, x: cos(x))
-cos = elementwise(np.cos, lambda y, x: -sin(x))
+sin: Op = elementwise(np.sin, lambda y, x: cos(x))
+cos: Op = elementwise(np.cos, lambda y, x: -sin(x))
 tanh = elementwise(np.tanh, lambda y, x: 1.0 - square(y))
 
 less = elementwise(np.less)

@@ -25,8 +25,8 @@ tan = elementwise(np.tan, lambda y, x: 1.0 + square(y), domain=((-1.2, 1.2),))
 arcsin = elementwise(np.arcsin, lambda y, x: reciprocal(sqrt((1.0 - x) * (1.0 + x))), domain=_UNIT)
 arccos = elementwise(np.arccos, lambda y, x: -reciprocal(sqrt((1.0 - x) * (1.0 + x))), domain=_UNIT)
 arctan = elementwise(np.arctan, lambda y, x: reciprocal(1.0 + square(x)))
-sinh = elementwise(np.sinh, lambda y, x: cosh(x))
-cosh = elementwise(np.cosh, lambda y, x: sinh(x))
+sinh: Op = elementwise(np.sinh, lambda y, x: cosh(x))
+cosh: Op = elementwise(np.cosh, lambda y, x: sinh(x))
 arcsinh = elementwise(np.arcsinh, lambda y, x: reciprocal(sqrt(1.0 + square(x))))
 arccosh = elementwise(
     np.arccosh, lambda y, x: reciprocal(sqrt(x - 1.0) * sqrt(x + 1.0)), domain=((1.2, 3.0),)
@@ -92,7 +92,7 @@ def _sinc_infer(x: Aval, n: int) -> Aval:
     return aval(x.shape, x.dtype)
 
 
-sinc = declare(
+sinc: Op = declare(
     Op(
         name="sinc",
         kind=Kind.ELEMENTWISE,

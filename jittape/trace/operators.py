@@ -55,6 +55,7 @@ def _forward(op: Op, compute: Callable[[Any, Any], Any], depth: int = 1) -> Call
         if trace.fast and trace.thread == get_ident():
             left = self._id  # reading the number of a view may record it, so comes first
             sig = None
+            number: Any
             if type(other) is Tracer and other._trace is trace:
                 sig = memo.get((self._aval, other._aval))
                 number, value, weak = other._id, other._value, self._weak and other._weak

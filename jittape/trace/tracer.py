@@ -98,7 +98,7 @@ class Tracer:
             raise TypeError("len() of unsized object")
         return self._aval.shape[0]
 
-    def __iter__(self) -> Any:
+    def __iter__(self: Any) -> Any:
         if not self._aval.shape:
             raise TypeError("iteration over a 0-d array")
         return iter([self[i] for i in range(self._aval.shape[0])])
