@@ -1,7 +1,7 @@
 """The functions of Python's math on tracers.
 
 Each raises what math raises at the values traced, and where math would raise ValueError outside
-of a domain, a guard keeps a replay from going there. Results are Python floats to NumPy's
+of a domain, or OverflowError, a guard keeps a replay from going there. Results are Python floats to NumPy's
 promotion rules.
 """
 
@@ -43,20 +43,31 @@ def weak(x: Any) -> Any:
     return x
 
 
+# where math raises OverflowError, NumPy gives inf: a replay must not go there either
+OVERFLOWS = {"exp", "exp2", "expm1", "sinh", "cosh", "pow", "gamma", "lgamma"}
+
+
+def checked(name: str, args: tuple, record: Callable) -> Any:
+    """record(*args), after Python's own function has had the chance to raise."""
+    try:
+        getattr(math, name)(*[plain(a) for a in args])
+    except OverflowError:
+        bool(np.abs(record(*args)) < math.inf)  # the user may handle it
+        raise
+    result = record(*args)
+    if name in OVERFLOWS:
+        bool(np.abs(result) < math.inf)
+    return weak(result)
+
+
 def function(name: str, record: Callable, within: Callable | None = None) -> None:
     """math.<name> is `record`. within(*args): true where math raises no ValueError."""
-    original = getattr(math, name)
 
     def run(*args: Any) -> Any:
         args = tuple([number(a, name) for a in args])
         if within is not None:
             bool(within(*args))
-        try:
-            original(*[plain(a) for a in args])  # raises what Python raises
-        except OverflowError:
-            bool(np.isinf(record(*args)))  # the user may handle it
-            raise
-        return weak(record(*args))
+        return checked(name, args, record)
 
     run.__name__ = name
     patch_math(name, run)
@@ -173,7 +184,6 @@ def special(name: str, scipy_name: str) -> None:
 
     def run(x: Any) -> Any:
         x = number(x, name)
-        getattr(math, name)(plain(x))
         try:
             from scipy import special as functions
         except ImportError as e:
@@ -181,7 +191,7 @@ def special(name: str, scipy_name: str) -> None:
                 f"{here()}: math.{name} of a traced value is recorded as SciPy's function, and "
                 "SciPy is not installed; install it, or write the function with NumPy"
             ) from e
-        return weak(getattr(functions, scipy_name)(x))
+        return checked(name, (x,), getattr(functions, scipy_name))
 
     run.__name__ = name
     patch_math(name, run)
