@@ -20,6 +20,7 @@ from jittape.ops import elementwise as e
 from jittape.ops.declare import Op
 from jittape.trace.tracer import (
     Tracer,
+    as_float,
     as_operand,
     cast,
     direct_signature,
@@ -32,17 +33,6 @@ _F8 = np.dtype(np.float64)
 _FLOAT64 = aval((), np.float64)
 _ACCEPTED = (Tracer, np.ndarray, np.generic, int, float, complex, list, tuple)
 _WEAK = (int, float, complex)
-_EXACT = 1 << 53  # Python integers up to here are float64 numbers
-
-
-def _as_float(x: Any) -> float | None:
-    """A Python or NumPy number as the float64 literal it is beside a float64, or None."""
-    kind = type(x)
-    if kind is float or kind is np.float64:
-        return float(x)
-    if kind is int and -_EXACT < x < _EXACT:
-        return float(x)
-    return None
 
 
 def _forward(op: Op, compute: Callable[[Any, Any], Any], depth: int = 1) -> Callable:
@@ -60,7 +50,7 @@ def _forward(op: Op, compute: Callable[[Any, Any], Any], depth: int = 1) -> Call
                 sig = memo.get((self._aval, other._aval))
                 number, value, weak = other._id, other._value, self._weak and other._weak
             elif self._aval.dtype is _F8:
-                value = other if type(other) is float else _as_float(other)
+                value = other if type(other) is float else as_float(other)
                 if value is not None:
                     sig = memo.get((self._aval, _FLOAT64))
                     weak = self._weak and type(other) is not np.float64
@@ -92,7 +82,7 @@ def _reflected(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
     def method(self: Tracer, other: Any) -> Any:
         trace = self._trace
         if trace.fast and self._aval.dtype is _F8 and trace.thread == get_ident():
-            value = other if type(other) is float else _as_float(other)
+            value = other if type(other) is float else as_float(other)
             sig = memo.get((_FLOAT64, self._aval))
             frame = getframe(1)
             c = trace.code_ids.get(id(frame.f_code), -1)
@@ -137,7 +127,7 @@ def _beside_float(x: Any) -> Any:
     """The aval under which the fast paths look an operand up."""
     if isinstance(x, Tracer):
         return x._aval
-    return _FLOAT64 if _as_float(x) is not None else aval_of(x)
+    return _FLOAT64 if as_float(x) is not None else aval_of(x)
 
 
 def install_binary(name: str, op: Op, compute: Callable[[Any, Any], Any]) -> None:

@@ -63,16 +63,18 @@ class Tracer:
                             trace.where_lasti.append(frame.f_lasti)
                             return Tracer(trace, index, sig.out, ufunc(self._value))
                     elif ufunc.nin == 2:
-                        left = direct_operand(trace, inputs[0])
-                        right = direct_operand(trace, inputs[1])
+                        a, b = inputs
+                        left = a._aval if type(a) is Tracer and a._trace is trace else bare(a)
+                        right = b._aval if type(b) is Tracer and b._trace is trace else bare(b)
                         if left is not None and right is not None:
-                            sig = op.memo.get((left[0], right[0]))
-                            if sig is None:
-                                sig = direct_signature(op, left[0], right[0])
+                            sig = op.memo.get((left, right), 0)
+                            if sig == 0:
+                                sig = direct_signature(op, left, right)
                             if sig is not None:
-                                value = ufunc(left[2], right[2])
-                                index = trace.emit(sig, (left[1], right[1]))
-                                return Tracer(trace, index, sig.out, value)
+                                va, vb = value_of(a), value_of(b)
+                                numbers = direct_number(trace, a), direct_number(trace, b)
+                                index = trace.emit(sig, numbers)
+                                return Tracer(trace, index, sig.out, ufunc(va, vb))
                 return op(*inputs)
         return ufunc_call(ufunc, method, inputs, kwargs)
 
@@ -364,12 +366,26 @@ def direct_signature(op: Op, left: Aval, right: Aval) -> Signature | None:
     return found
 
 
-def direct_operand(trace: Trace, x: Any) -> tuple[Aval, int, Any] | None:
-    """(aval, number, value) of an operand that a fast path can take as it is, else None."""
-    if isinstance(x, Tracer):
-        number = x._id
-        if x._trace is trace and not x._weak:
-            return x._aval, number, x._value
-    elif type(x) is np.float64:
-        return _FLOAT64, trace.literal(float(x), _F8), x
+_EXACT = 1 << 53  # Python integers up to here are float64 numbers
+
+
+def as_float(x: Any) -> float | None:
+    """A Python or NumPy number as the float64 literal it is beside a float64, or None."""
+    kind = type(x)
+    if kind is float or kind is np.float64 or (kind is int and -_EXACT < x < _EXACT):
+        return float(x)
     return None
+
+
+def bare(x: Any) -> Aval | None:
+    """The aval under which the fast paths look up a number beside a float64."""
+    return None if as_float(x) is None else _FLOAT64
+
+
+def direct_number(trace: Trace, x: Any) -> int:
+    """The value number of a tracer of this trace, or of a bare number."""
+    if type(x) is Tracer:
+        return x._id
+    value = float(x)
+    number = trace.literals.get(value) if value else None
+    return trace.literal(value, _F8) if number is None else number
