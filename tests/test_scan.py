@@ -194,6 +194,25 @@ def test_host_ops_in_the_body():
     np.testing.assert_allclose(grad(f(scan))(np.ones(2)), grad(f(loop))(np.ones(2)), rtol=1e-12)
 
 
+@pytest.mark.parametrize("outer", [lambda f: f, jit, grad])
+def test_writes_in_the_body(outer):
+    def total(run):
+        def f(x):
+            def step(c, k):
+                y = np.zeros(3)
+                y[1:] = c[:-1] * k
+                y[0] += c.sum()
+                return y, c[0]
+
+            c, ys = run(step, x, ARGS[2])
+            return (c * c).sum() + ys.sum()
+
+        return f
+
+    x = np.array([0.3, 0.2, 0.1])
+    np.testing.assert_allclose(outer(total(scan))(x), outer(total(loop))(x), rtol=1e-12)
+
+
 def test_the_tape_does_not_grow_with_the_length():
     def f(n):
         return trace(grad(lambda x: scan(lambda c, _: (np.sin(c), None), x, length=n)[0]))(1.0)

@@ -206,8 +206,8 @@ def _all_real(w: Any) -> bool:
         return bool(np.all(np.imag(w) == 0))
     if not w._trace.concrete:
         raise TraceError(
-            f"{here()}: a derivative rule may not take eigenvalues of a general real matrix: "
-            "whether they are real depends on values - make the matrix complex first"
+            f"{here()}: whether the eigenvalues of a general real matrix are real depends on "
+            f"values - make the matrix complex first ({w._trace.remedy})"
         )
     real = (np.imag(w) == 0).all()
     outcome = bool(concrete(real))

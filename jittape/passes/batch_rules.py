@@ -27,8 +27,6 @@ def rule_of(sig: Signature) -> Rule:
         return _own
     if op.name in BY_NAME:
         return BY_NAME[op.name]
-    if op.name in CORE:
-        return _batched_already
     if op.kind in _BY_KIND:
         return _BY_KIND[op.kind]
     if op.kind is Kind.GUFUNC and core_ranks(op) is not None:
@@ -149,8 +147,9 @@ def _gufunc(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature)
     return sig.op(*align(args, which, core), **sig.kwargs)
 
 
-def _batched_already(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
-    return sig.op(*align(args, which, CORE[sig.op.name]), **sig.kwargs)
+def _leading(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
+    """Ops that work along their last axis."""
+    return sig.op(*args, **sig.kwargs)
 
 
 # -- gather and scatter ----------------------------------------------------------------------------
@@ -234,24 +233,5 @@ BY_NAME: dict[str, Rule] = {
     "put": _write_rows,
     "scatter_add_to": _write_rows,
     "matmul": _matmul,
-}
-
-# ops that take leading axes as a batch themselves: trailing axes of each operand that do not
-CORE: dict[str, tuple[int, ...]] = {
-    "argsort": (1,),
-    "solve": (2, 2),
-    "inv": (2,),
-    "det": (2,),
-    "cofactor": (2,),
-    "slogdet": (2,),
-    "solve_triangular": (2, 2),
-    "cholesky": (2,),
-    "expm": (2,),
-    "eigh": (2,),
-    "eig": (2,),
-    "svd": (2,),
-    "qr": (2,),
-    "pinv": (2,),
-    "matrix_rank": (2,),
-    "complement": (2,),
+    "argsort": _leading,
 }

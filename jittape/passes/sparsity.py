@@ -17,11 +17,16 @@ import numpy as np
 
 from jittape.ops.declare import Kind, Signature, signatures
 from jittape.passes.activity import active_values, depends_on
-from jittape.passes.batch_rules import CORE
 from jittape.tape import Tape
 
 # the operand that holds integer indices
 INDEX_OPERAND = {"take": 1, "scatter_add": 0, "put": 1, "scatter_add_to": 1}
+
+# ops on stacks of matrices (all operands have two core axes)
+ON_STACKS = {
+    "cholesky", "cofactor", "complement", "det", "eigh", "expm", "inv", "pinv", "qr", "slogdet",
+    "solve", "solve_triangular", "svd",
+}  # fmt: skip
 
 Pattern = Any  # scipy.sparse.csr_array of bool, or frozenset
 
@@ -171,8 +176,8 @@ class _Sweep:
     def through(self, sig: Signature, operands: list[int], found: list[Pattern | None]) -> Pattern:
         """The pattern of the output from those of the operands (None: no dependence)."""
         rule = _RULES.get(sig.op.name) or _KIND_RULES.get(sig.op.kind)
-        if sig.op.name in CORE:
-            rule = _cores
+        if sig.op.name in ON_STACKS:
+            rule = _stacks
         if rule is None or not sig.carries_derivative:
             return self.dense([p for p in found if p is not None])
         slot = INDEX_OPERAND.get(sig.op.name)
@@ -297,10 +302,9 @@ def _matmul(s: _Sweep, sig: Signature, found: list, index: Any) -> Pattern:
     return s.union(parts, sig.out.size)
 
 
-def _cores(s: _Sweep, sig: Signature, found: list, index: Any) -> Pattern:
+def _stacks(s: _Sweep, sig: Signature, found: list, index: Any) -> Pattern:
     """Ops on the matrices of a batch: dense within each, nothing across."""
-    core = CORE[sig.op.name]
-    leads = [a.shape[: a.ndim - c] for a, c in zip(sig.avals, core, strict=True)]
+    leads = [a.shape[:-2] for a in sig.avals]
     lead = np.broadcast_shapes(*leads)
     parts = []
     for p, a, own in zip(found, sig.avals, leads, strict=True):

@@ -74,6 +74,7 @@ class Trace:
     def __init__(self, name: str = "function", concrete: bool = True, remedy: str = ""):
         self.name = name
         self.concrete = concrete
+        self.of_user = concrete or bool(remedy)  # a user's function runs in it, no rule of ours
         self.differentiated = False  # the inputs' derivatives are being taken
         self.remedy = remedy or "a derivative rule may not look at values"
         self.open = False
@@ -111,7 +112,7 @@ class Trace:
             traces.append(self)
             self.open = True
             self.fast = self.concrete
-            if self.concrete:
+            if self.of_user:
                 opened(self)
         except BaseException:  # KeyboardInterrupt may come anywhere
             self.__exit__()
@@ -123,7 +124,7 @@ class Trace:
         # those above have been left by an exception that came while they were closing
         for trace in traces[self.level :]:
             trace.open = trace.fast = False
-            if trace.concrete:
+            if trace.of_user:
                 closed(trace)
         del traces[self.level :]
         error = exc[1] if len(exc) > 1 else None
