@@ -338,7 +338,7 @@ def run_call(T, base, at, status):
             return
 
 
-@njit(nogil=True, cache=True)
+@njit("int64(int64,int64,int64,int64,int64)", nogil=True, cache=True)
 def sweep(T, base, code, step, threshold):
     """Run from `step` on. Returns (what, step, address): see DONE... `threshold`: groups that
     cost more are left to the parallel sweep; 0: none are. what = result & 7."""

@@ -20,7 +20,7 @@ from jittape.passes.schedule import Schedule
 
 LARGE = 1 << 17  # bytes from which on a value is out of the L1 and much of the L2 cache
 HUGE = 1 << 24  # bytes from which on it is out of the last-level cache too
-LIMIT = 0.6  # ns per element that recomputing may cost
+LIMIT = 0.75  # ns per element that recomputing may cost
 LIMIT_HUGE = 1.8
 LOAD = 0.4
 COST = {
