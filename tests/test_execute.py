@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import shim  # noqa: F401
@@ -183,3 +185,101 @@ def test_recomputed_instead_of_stored():
         return np.sum(z * w) * np.sum(np.sum(z * z, axis=1) ** 2)
 
     check(rows, (3000, 9), (9,))
+
+
+def test_threads_share_a_program():
+    from concurrent.futures import ThreadPoolExecutor
+
+    def f(x):
+        return np.sum(np.tanh(x) * np.exp(-x * x)) + np.sum(x[:3]) * x[0]
+
+    for n in (10, 200_000):
+        tape = tape_of(jittape.value_and_grad(f), rng.normal(size=n))
+        program = compile_program(tape)
+        inputs = [rng.normal(size=n) for _ in range(8)]
+        want = [run(program, [x]) for x in inputs]
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(5):
+                have = list(pool.map(lambda x: run(program, [x]), inputs))
+                for w, h in zip(want, have, strict=True):
+                    assert all(np.array_equal(a, b) for a, b in zip(w, h, strict=True))
+
+
+def test_result_does_not_depend_on_threads():
+    from jittape.execute import threads
+
+    x = rng.normal(size=300_001)
+    tape = tape_of(jittape.value_and_grad(lambda x: np.sum(np.exp(x) * x)), x)
+    program = compile_program(tape)
+    before = threads.get_num_threads()
+    try:
+        threads.set_num_threads(1)
+        one = run(program, [x])
+        threads.set_num_threads(2)
+        two = run(program, [x])
+    finally:
+        threads.set_num_threads(before)
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_fork():
+    import multiprocessing
+
+    x = rng.normal(size=200_000)
+    tape = tape_of(jittape.value_and_grad(lambda x: np.sum(np.exp(x) * x)), x)
+    program = compile_program(tape)
+    want = run(program, [x])[0]
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of threads at fork
+        child = context.Process(target=lambda: queue.put(float(run(program, [x])[0])))
+        child.start()
+    assert queue.get(timeout=60) == want
+    child.join(60)
+
+
+def test_captured_array_is_live():
+    data = rng.normal(size=50)
+    g = jittape.grad(lambda x: np.sum(x * data))
+    tape = tape_of(g, np.ones(50))
+    program = compile_program(tape)
+    assert np.array_equal(run(program, [np.ones(50)])[0], data)
+    data[:] = 7.0
+    assert np.array_equal(run(program, [np.ones(50)])[0], data)
+    strided = rng.normal(size=(50, 2))[:, 0]
+    program = compile_program(tape_of(jittape.grad(lambda x: np.sum(x * strided)), np.ones(50)))
+    strided[:] = 3.0
+    assert np.array_equal(run(program, [np.ones(50)])[0], strided)
+
+
+def test_complex():
+    def f(x):
+        z = x * (1.0 + 2.0j)
+        return np.sum(np.real(z * np.conj(z)))
+
+    check(f, (40,))
+    check(f, (3000,))
+
+
+def test_writing_a_view_that_is_read_later():
+    def f(x):
+        y = x * 1.0
+        for i in range(1, 30):
+            y[i:] = y[i:] + 0.1 * y[:-i]
+        return np.sum(y * y)
+
+    check(f, (30,))
+    check(f, (2000,))
+
+
+def test_rows_updated_in_a_loop():
+    def f(x):
+        y = x * 0.0
+        y[0] = x[0]
+        for i in range(1, 6):
+            y[i] = np.tanh(y[i - 1] + x[i])
+        return np.sum(y * x)
+
+    check(f, (6, 700))
+    check(f, (6, 5))

@@ -96,7 +96,10 @@ class Addresses:
 
     def many(self, values: np.ndarray) -> np.ndarray:
         roots = self.s.root[values]
-        return self.places.offset[roots] + self.start[self.s.view[values]]
+        found = self.places.offset[roots] + self.start[self.s.view[values]]
+        if len(found) and found.max() >= 1 << 31:
+            raise MemoryError("the scalar sweep reaches 2 GB of working memory, this tape wants more")
+        return found
 
     def __call__(self, value: int) -> int:
         return int(self.places.offset[self.s.root[value]]) + views.views[self.s.view[value]].offset
