@@ -65,6 +65,7 @@ def _matrix(x: Any, ord: Any, axes: tuple[int, int], keepdims: bool) -> Any:
         return _two(x, (rows, columns), keepdims)
     if ord in (2, -2, "nuc"):
         s = svd(np.moveaxis(x, (rows, columns), (-2, -1)), compute_uv=False)
+        s = np.where(s == 0, 0.0, s)  # singular values that are 0 have gradient 0
         out = np.sum(s, axis=-1) if ord == "nuc" else (np.max if ord == 2 else np.min)(s, axis=-1)
     elif ord in (1, -1, np.inf, -np.inf):
         along, rest = (rows, columns) if abs(ord) == 1 else (columns, rows)
