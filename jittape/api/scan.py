@@ -10,11 +10,12 @@ import numpy as np
 from jittape import tree
 from jittape.api.loop_body import Body, intern, renumbered
 from jittape.api.loop_op import choose_save, run_loop
+from jittape.ops.index import take
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
 from jittape.trace.embed import result_numbers
 from jittape.trace.recorder import Trace, here
-from jittape.trace.tracer import Tracer, cast
+from jittape.trace.tracer import Tracer, cast, value_of
 from jittape.types import Aval, aval, aval_of
 
 REMEDY = (
@@ -62,7 +63,9 @@ def scan(
 
     for _ in range(3):  # dtypes of the carry may have to be promoted first
         avals = [aval(x.shape, x.dtype) for x in carry]
-        recorded = _record(f, name, structure, avals, row_structure if rows else None, row_avals)
+        samples = [*carry, *[_first_row(x) for x in rows]] if n else None
+        own = row_structure if rows else None
+        recorded = _record(f, name, structure, avals, own, row_avals, samples)
         if recorded.carry == avals:
             break
         carry = [cast(x, a.dtype) for x, a in zip(carry, recorded.carry, strict=True)]
@@ -101,8 +104,10 @@ def _record(
     avals: Sequence[Aval],
     row_structure: Any,
     row_avals: Sequence[Aval],
+    samples: list[Any] | None,
 ) -> _Recorded:
     trace = Trace(name, concrete=False, remedy=REMEDY)
+    trace.samples = samples
     with np.errstate(all="ignore"), trace:
         tracers = [Tracer(trace, trace.add_input(a), a, None) for a in (*avals, *row_avals)]
         n = len(avals)
@@ -139,6 +144,12 @@ def hoisted(tape: Tape, n_own: int, captured: Sequence[Any]) -> tuple[Tape, list
     ]
     out = renumbered(tape, inputs, (), tape.outputs.tolist())
     return out, [*captured, *[tape.consts[k].value for k in live]]
+
+
+def _first_row(x: Any) -> Any:
+    """What a custom_vjp function in the body may be tried on."""
+    value = value_of(x)
+    return take(x, np.int64(0)) if value is None else np.asarray(value)[0]
 
 
 def _numeric(x: Any, what: str) -> Any:
