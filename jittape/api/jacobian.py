@@ -16,6 +16,8 @@ from jittape import tree
 from jittape.api.call import Transformed
 from jittape.api.gradients import Argnums, match, optional_function, pick, scalar
 from jittape.ops import shape as layout
+from jittape.ops.declare import Kind
+from jittape.passes.activity import depends_on
 from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward, reverse
 from jittape.tape import Tape
@@ -115,18 +117,18 @@ def basis(avals: Sequence[Aval], start: int, stop: int) -> list[np.ndarray]:
     return out
 
 
-def chunks(tape: Tape, directions: int) -> list[tuple[int, int]]:
-    """Ranges of directions that fit into memory together."""
-    each = sum(sig.out.nbytes * k for sig, k in _counted(tape))
+def chunks(tape: Tape, directions: int, n_new: int) -> list[tuple[int, int]]:
+    """Ranges of directions that fit into memory together. n_new: how many of the last inputs of
+    the tape are the direction's."""
+    moving = depends_on(tape, range(tape.n_inputs - n_new, tape.n_inputs))[tape.first :]
+    used, inverse = tape.distinct
+    # runs of elementwise ops go through the cache block by block: most are never stored
+    stored = [s.out.nbytes // (8 if s.op.kind is Kind.ELEMENTWISE else 1) for s in used]
+    each = int(np.array(stored, dtype=np.int64)[inverse[moving]].sum()) if len(tape) else 0
     width = max(1, min(directions, CHUNK_BYTES // max(each, 1)))
     n = -(-directions // width)
     edges = [directions * i // n for i in range(n + 1)] if n else [0]
     return list(zip(edges[:-1], edges[1:], strict=True))
-
-
-def _counted(tape: Tape) -> list[tuple[Any, int]]:
-    used, inverse = tape.distinct
-    return list(zip(used, np.bincount(inverse, minlength=len(used)).tolist(), strict=True))
 
 
 def sweep_together(
@@ -140,7 +142,7 @@ def sweep_together(
     total = sum(a.size for a in directions)
     marks = [False] * len(operands) + [True] * len(directions)
     parts: list[list[Any]] = []
-    for start, stop in chunks(swept, total):
+    for start, stop in chunks(swept, total, len(directions)):
         together, on = batch(swept, marks, stop - start)
         values = embed(together, [*operands, *basis(directions, start, stop)])[n_values:]
         parts.append(

@@ -287,7 +287,7 @@ def _compressed(
         leaves = np.flatnonzero(kind).tolist()
         swept = build(leaves)
         mine = colours_used[kind_of.ravel() == k]
-        for low, high in chunks(swept, len(mine)):
+        for low, high in chunks(swept, len(mine), len(leaves)):
             chosen = mine[low:high]
             number = np.full(count, -1, dtype=np.int64)
             number[chosen] = np.arange(len(chosen))

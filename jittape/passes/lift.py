@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jittape.ops.declare import signatures
+from jittape.ops.declare import Signature, signatures
 from jittape.passes.activity import active_values
 from jittape.passes.sparsity import INDEX_OPERAND
 from jittape.tape import Tape
@@ -37,6 +37,7 @@ def read_variables(
     active = active_values(tape, wrt, outputs)
     args, ptr, first = tape.args.tolist(), tape.arg_ptr.tolist(), tape.first
     read: dict[int, None] = {v: None for v in outputs if v in sources}
+    whole: dict[int, int] = {}  # what keeps all rows of another value -> that value
     for i in np.flatnonzero(active[first:]).tolist():
         sig = signatures[tape.sigs[i]]
         operands = args[ptr[i] : ptr[i + 1]]
@@ -45,6 +46,8 @@ def read_variables(
         if name in _READS and source is not None:
             if name not in INDEX_OPERAND:
                 sources[first + i] = np.asarray(sig.op.evaluate(source, **sig.kwargs))
+                if _keeps_rows(sig):
+                    whole[first + i] = operands[0]
                 continue
             index = indices.get(operands[INDEX_OPERAND[name]])
             if index is not None:
@@ -56,7 +59,27 @@ def read_variables(
     for v in outputs:
         if v in sources:
             read[v] = None
-    return {v: np.asarray(sources[v]) for v in read}
+    return {v: np.asarray(sources[v]) for v in read if not _within(v, read, whole)}
+
+
+def _keeps_rows(sig: Signature) -> bool:
+    """Whether each row of the output is made of the same row of the operand."""
+    (a,) = sig.avals
+    if a.ndim == 0 or sig.out.ndim == 0 or a.shape[0] != sig.out.shape[0]:
+        return False
+    if sig.op.name == "slice":
+        return sig.kwargs["index"][0] == (0, 1, a.shape[0])
+    return sig.op.name == "reshape" or sig.kwargs["perm"][0] == 0
+
+
+def _within(v: int, read: dict[int, None], whole: dict[int, int]) -> bool:
+    """Whether v is part of the rows of another value that is read: a copy of its own would only
+    have to be added to that one's."""
+    while v in whole:
+        v = whole[v]
+        if v in read:
+            return True
+    return False
 
 
 def cut(tape: Tape, values: Sequence[int]) -> tuple[Tape, list[int]]:

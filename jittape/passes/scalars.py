@@ -98,7 +98,9 @@ class Addresses:
         roots = self.s.root[values]
         found = self.places.offset[roots] + self.start[self.s.view[values]]
         if len(found) and found.max() >= 1 << 31:
-            raise MemoryError("the scalar sweep reaches 2 GB of working memory, this tape wants more")
+            raise MemoryError(
+                "the scalar sweep reaches 2 GB of working memory, this tape wants more"
+            )
         return found
 
     def __call__(self, value: int) -> int:
