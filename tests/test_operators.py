@@ -113,6 +113,12 @@ def test_logical_and_positional_methods():
     check_value(lambda x: (x.argmax(), x.argmin(axis=1)), x)
 
 
+def test_contains_is_a_guard():
+    f = jittape.grad(lambda x: np.sum(x) if 2.0 in x else np.sum(x * 3))
+    assert f(np.array([1.0, 2.0])).tolist() == [1.0, 1.0]
+    assert f(np.array([1.0, 3.0])).tolist() == [3.0, 3.0]
+
+
 def test_complex_methods():
     z = np.array([1.0 + 2.0j, -0.5 + 0.25j])
     check(lambda z: z.real * z.imag + abs(z) + np.angle(z), z)

@@ -85,6 +85,12 @@ def no_derivative(op: Op) -> bool:
     return not rules or op.name in _CUT
 
 
+def interesting(case: Case, flat: bool = False) -> int:
+    """Up to which order there are numbers to compare: without elements, or where the first
+    derivative is 0, the second derivative is only run for its shapes elsewhere."""
+    return 1 if flat or "empty" in case.name else 2
+
+
 @pytest.mark.parametrize("op, case", OP_CASES)
 def test_op(op: Op, case: Case) -> None:
     args = sample(case.args, op.domain, rng_for(op.name))
@@ -93,7 +99,7 @@ def test_op(op: Op, case: Case) -> None:
     check(
         lambda *xs: fun(*xs, **case.kwargs),
         *args,
-        order=0 if no_derivative(op) else case.order,
+        order=0 if no_derivative(op) else min(case.order, interesting(case, flat=op.flat)),
         analytic=real and analytic(op),
     )
 
@@ -105,7 +111,7 @@ def test_composite(composite: Composite, case: Case) -> None:
     check(
         lambda *xs: fun(*xs, **case.kwargs),
         *args,
-        order=case.order if composite.differentiable else 0,
+        order=min(case.order, interesting(case)) if composite.differentiable else 0,
         value_rtol=1e-12,
     )
 

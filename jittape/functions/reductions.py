@@ -354,3 +354,8 @@ for _name, _function in {
     "any": any_, "all": all_, "argmax": argmax, "argmin": argmin,
 }.items():  # fmt: skip
     tracer_method(_name)(_function)
+
+
+@tracer_method("__contains__")
+def contains(self: Tracer, element: Any) -> bool:
+    return bool(any_(e.equal(self, element)))

@@ -31,7 +31,13 @@ UNARY_CASES = (Case(((3,),)), Case(((),), name="scalar"), Case(((2, 0),), name="
 
 def ufunc_infer(ufunc: np.ufunc) -> Callable[..., Aval]:
     def infer(*avals: Aval) -> Aval:
-        shape = np.broadcast_shapes(*[a.shape for a in avals])
+        try:
+            shape = np.broadcast_shapes(*[a.shape for a in avals])
+        except ValueError:
+            shapes = " ".join([str(a.shape) for a in avals])
+            raise ValueError(
+                f"{ufunc.__name__}: operands could not be broadcast together with shapes {shapes}"
+            ) from None
         dtypes = ufunc.resolve_dtypes((*[a.dtype for a in avals], *(None,) * ufunc.nout))
         return aval(shape, dtypes[ufunc.nin])
 
