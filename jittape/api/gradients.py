@@ -15,6 +15,7 @@ from jittape.passes.differentiate import forward, reverse
 from jittape.passes.simplify import simplify
 from jittape.trace.embed import embed
 from jittape.trace.inner import Inner
+from jittape.trace.patches import recorded
 from jittape.trace.recorder import here
 from jittape.trace.tracer import Tracer
 
@@ -32,7 +33,7 @@ def optional_function(transform: Callable) -> Callable:
             raise TypeError(
                 f"{here()}: {transform.__name__} takes a function, not {type(fun).__name__}"
             )
-        made = transform(fun, *args, **options)
+        made = transform(recorded(fun), *args, **options)
         if isinstance(made, Transformed):
             made.made_by = (decorator, args, options)  # what pickle needs
         return made

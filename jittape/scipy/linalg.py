@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from jittape.errors import TraceError
 from jittape.functions.linalg import inexact, matrices
 from jittape.ops import linalg as ops
-from jittape.ops.matrices import adjoint
+from jittape.ops.matrices import adjoint, hermitian_from_lower
 from jittape.ops.product import swap_last
 from jittape.ops.shape import reshape
+from jittape.scipy.patches import stand_in
+from jittape.trace.recorder import here
 
-__all__ = ["cho_factor", "cho_solve", "cholesky", "expm", "solve_triangular"]
+__all__ = [
+    *("cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigvalsh", "expm", "inv", "norm"),
+    *("pinv", "qr", "solve", "solve_triangular", "svd", "svdvals"),
+]
+
+
+def _refuse(name: str, **options: Any) -> None:
+    """Raise where an option is given that is not recorded (None and False are their defaults)."""
+    for option, value in options.items():
+        if value is not None and value is not False:
+            raise TraceError(
+                f"{here()}: scipy.linalg.{name} with {option}={value!r} is not recorded by "
+                "jittape; leave it out, or wrap the call in jittape.custom_vjp"
+            )
 
 
 def expm(A: Any) -> Any:
@@ -81,3 +99,124 @@ def cho_solve(
     if lower:
         return solve_triangular(c, solve_triangular(c, b, lower=True), trans="C", lower=True)
     return solve_triangular(c, solve_triangular(c, b, trans="C"))
+
+
+def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """Inverse of square matrices. As scipy.linalg.inv."""
+    return np.linalg.inv(a)
+
+
+def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """Determinant of square matrices. As scipy.linalg.det."""
+    return np.linalg.det(a)
+
+
+def solve(
+    a: Any,
+    b: Any,
+    lower: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
+    assume_a: str | None = None,
+    transposed: bool = False,
+) -> Any:
+    """x with a x = b. As scipy.linalg.solve for assume_a None, "gen" and "pos" ("sym" and "her"
+    where the whole matrix is given)."""
+    if assume_a in ("pos", "positive definite"):
+        return cho_solve(cho_factor(a, lower), b)
+    if assume_a not in (None, "gen", "general", "sym", "symmetric", "her", "hermitian"):
+        _refuse("solve", assume_a=assume_a)
+    return np.linalg.solve(swap_last(matrices("solve", a)) if transposed else a, b)
+
+
+def norm(
+    a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False, check_finite: bool = True
+) -> Any:
+    """Norms of matrices and vectors. As scipy.linalg.norm."""
+    return np.linalg.norm(a, ord, axis, keepdims)
+
+
+def eigh(
+    a: Any,
+    b: Any = None,
+    *,
+    lower: bool = True,
+    eigvals_only: bool = False,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    type: int = 1,
+    check_finite: bool = True,
+    subset_by_index: Any = None,
+    subset_by_value: Any = None,
+    driver: Any = None,
+) -> Any:
+    """Eigenvalues and vectors of a v = w v, or of a v = w b v with b positive definite. As
+    scipy.linalg.eigh."""
+    _refuse("eigh", subset_by_index=subset_by_index, subset_by_value=subset_by_value)
+    _refuse("eigh", type=type != 1)
+    side = "L" if lower else "U"
+    if b is None:
+        w, v = np.linalg.eigh(a, side)
+        return w if eigvals_only else (w, v)
+    a = matrices("eigh", a, square=True)
+    low = cholesky(b, lower=True) if lower else adjoint(cholesky(b))
+    half = solve_triangular(low, hermitian_from_lower(a if lower else adjoint(a)), lower=True)
+    w, v = np.linalg.eigh(adjoint(solve_triangular(low, adjoint(half), lower=True)))
+    return w if eigvals_only else (w, solve_triangular(low, v, trans="C", lower=True))
+
+
+def eigvalsh(a: Any, b: Any = None, *, lower: bool = True, **options: Any) -> Any:
+    """The eigenvalues of `eigh`. As scipy.linalg.eigvalsh."""
+    return eigh(a, b, lower=lower, eigvals_only=True, **options)
+
+
+def svd(
+    a: Any,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    overwrite_a: bool = False,
+    check_finite: bool = True,
+    lapack_driver: str = "gesdd",
+) -> Any:
+    """Singular value decomposition (U, s, Vh). As scipy.linalg.svd."""
+    out = np.linalg.svd(a, full_matrices, compute_uv)
+    return tuple(out) if compute_uv else out
+
+
+def svdvals(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """Singular values, descending. As scipy.linalg.svdvals."""
+    return np.linalg.svd(a, compute_uv=False)
+
+
+def qr(
+    a: Any,
+    overwrite_a: bool = False,
+    lwork: Any = None,
+    mode: str = "full",
+    pivoting: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """QR decomposition (Q, R), mode "full" or "economic". As scipy.linalg.qr."""
+    _refuse("qr", pivoting=pivoting)
+    if mode not in ("full", "economic"):
+        _refuse("qr", mode=mode)
+    return tuple(np.linalg.qr(a, "complete" if mode == "full" else "reduced"))
+
+
+def pinv(
+    a: Any,
+    *,
+    atol: Any = None,
+    rtol: Any = None,
+    return_rank: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """Pseudo-inverse. As scipy.linalg.pinv."""
+    _refuse("pinv", atol=atol, return_rank=return_rank)
+    a = matrices("pinv", a)
+    limit = max(a.shape[-2:]) * np.finfo(a.dtype).eps if rtol is None else rtol
+    return np.linalg.pinv(a, rtol=limit)
+
+
+stand_in("scipy.linalg", {name: globals()[name] for name in __all__})

@@ -19,6 +19,7 @@ from jittape.ops import special as ops
 from jittape.ops.declare import Case
 from jittape.ops.gamma import zeta as zeta_op
 from jittape.ops.stop import stop
+from jittape.scipy.patches import stand_in
 from jittape.trace.dispatch import implements, index_table
 from jittape.trace.recorder import here
 from jittape.trace.tracer import Tracer, as_operand
@@ -182,3 +183,9 @@ def fresnel(z: Any) -> tuple[Any, Any]:
     """Fresnel integrals (S, C). As scipy.special.fresnel."""
     (z,), _ = _operands(z)
     return ops.fresnel_sine(z), ops.fresnel_cosine(z)
+
+
+stand_in(
+    "scipy.special",
+    {f.__name__: f for f in (logsumexp, softmax, log_softmax, multigammaln, polygamma, softplus)},
+)

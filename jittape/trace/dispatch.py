@@ -74,15 +74,16 @@ def lookup(func: Callable) -> Callable:
     return found.run
 
 
-def load_scipy(ufunc: np.ufunc) -> bool:
-    """Declare SciPy's special functions if they are not yet; whether `ufunc` is one of them.
+_SCIPY = ("scipy.special", "scipy.linalg", "scipy.fft")
 
-    SciPy is optional: its ops are declared when the first of its ufuncs meets a tracer.
-    """
-    if "scipy.special" not in sys.modules or "jittape.scipy.special" in sys.modules:
-        return False
-    import_module("jittape.scipy.special")
-    return ufunc in ufuncs or ufunc in implementations
+
+def load_scipy() -> bool:
+    """Declare what is recorded of the parts of SciPy that the user has imported by now (SciPy is
+    optional, and slow to import); whether any were new."""
+    new = [m for m in _SCIPY if m in sys.modules and f"jittape.{m}" not in sys.modules]
+    for module in new:
+        import_module(f"jittape.{module}")
+    return bool(new)
 
 
 def index_table() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from jittape import tree
 from jittape.tape import Tape
 from jittape.trace.embed import new_input, result_numbers
+from jittape.trace.patches import recorded
 from jittape.trace.reach import reach_function
 from jittape.trace.recorder import Trace, here
 from jittape.trace.tracer import Tracer, cast
@@ -26,7 +27,7 @@ class Inner:
 
     def __init__(self, fun: Callable, args: tuple, kwargs: dict, argnums: Sequence[int]):
         self.name = getattr(fun, "__qualname__", str(fun))
-        self.fun = fun
+        self.fun = recorded(fun)
         self.args = args
         self.kwargs = kwargs
         self.argnums = argnums

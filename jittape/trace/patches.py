@@ -21,13 +21,16 @@ import numpy as np
 from jittape.trace import recorder
 from jittape.trace.boundary import finished
 from jittape.trace.buffers import buffers_of, holds, settled
-from jittape.trace.dispatch import implementations, lookup
+from jittape.trace.dispatch import implementations, load_scipy, lookup
 from jittape.trace.recorder import PACKAGE, Trace, open_traces
 from jittape.trace.tracer import OUT, Tracer
 
 
 class Patched:
-    """Stands in for a function while a trace is open."""
+    """Stands in for a function while a trace is open. direct: also where a transform of jittape
+    calls it, and not code of the user's."""
+
+    direct = False
 
     def __init__(self, original: Callable, record: Callable | None = None):
         self.original = original
@@ -118,6 +121,20 @@ _numpy: dict[str, Any] = {
 _math: dict[str, Any] = {}
 
 
+def also(original: Callable, stand: Patched) -> None:
+    """The globals of traced code that hold `original` hold `stand` while traces are open; the
+    module that `original` lives in is for `switches` to patch."""
+    _originals[id(original)] = (original, stand)
+    _scanned.clear()
+
+
+def recorded(function: Callable) -> Callable:
+    """What a transform calls in place of this function, if it was given one of SciPy's itself."""
+    load_scipy()
+    found = _originals.get(id(function))
+    return function if found is None or not found[1].direct else found[1]
+
+
 def patch_math(name: str, record: Callable) -> None:
     """While tracing, math.<name> called with a tracer is `record`."""
     _math[name] = PatchedMath(getattr(math, name), record)
@@ -141,6 +158,7 @@ switches: list[tuple[Callable[[], None], Callable[[], None]]] = []
 def opened(trace: Trace) -> None:
     """A concrete trace opens in this thread."""
     global _modules
+    load_scipy()
     with _lock:
         first = not _open
         _open.add(id(trace))
@@ -181,7 +199,7 @@ def _restore_modules() -> None:
         namespace = getattr(module, "__dict__", None)
         if type(namespace) is dict:
             for name, value in list(namespace.items()):
-                if type(value) in (PatchedNumpy, PatchedMath) and namespace is not globals():
+                if isinstance(value, Patched) and namespace is not globals():
                     namespace[name] = value.original
 
 

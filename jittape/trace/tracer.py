@@ -289,7 +289,7 @@ def ufunc_call(ufunc: Any, method: str, inputs: tuple, kwargs: dict) -> Any:
         op = ufuncs.get(ufunc)
         if op is not None:
             return ufunc_keywords[0](op, inputs, kwargs)
-        if load_scipy(ufunc):
+        if load_scipy():
             return ufunc(*inputs, **kwargs)
         return lookup(ufunc)
     return lookup(getattr(np.ufunc, method))(ufunc, *inputs, **kwargs)
