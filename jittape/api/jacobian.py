@@ -20,6 +20,7 @@ from jittape.ops.declare import Kind
 from jittape.passes.activity import depends_on
 from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward, reverse
+from jittape.passes.simplify import simplify
 from jittape.tape import Tape
 from jittape.trace.embed import embed
 from jittape.trace.inner import Inner
@@ -62,7 +63,7 @@ def jacobian(
         with Inner(fun, args, kwargs, pick(argnums, args, name)) as inner:
             results: list[Any] = []
             structure = tree.flatten(inner.run(), results)
-            tape = inner.finish(results)
+            tape, _ = simplify(inner.finish(results))
         n_in = len(inner.leaves)
         ins, outs = tape.inputs[:n_in], [tape.aval(v) for v in tape.outputs.tolist()]
         chosen = choose_mode(mode, ins, outs, name)
@@ -251,7 +252,7 @@ def hvp(fun: Callable, argnums: Argnums = 0) -> Transformed:
         args = (*args[:place], *args[place + 1 :])
         with Inner(fun, args, kwargs, pick(argnums, args, name)) as inner:
             value = scalar(inner.run(), name)
-            tape = inner.finish([value])
+            tape, _ = simplify(inner.finish([value]))
         n_in = len(inner.leaves)
         directions: list[Any] = []
         structure = tree.flatten(vector, directions)

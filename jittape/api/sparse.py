@@ -7,6 +7,7 @@ nonzeros, and the pattern it belongs to.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from jittape.passes.batch import batch
 from jittape.passes.colour import colour_columns, colour_symmetric
 from jittape.passes.differentiate import forward, reverse
 from jittape.passes.lift import cut, joined_results, read_variables, with_outputs
+from jittape.passes.simplify import simplify
 from jittape.passes.sparsity import index_values, jacobian_pattern
 from jittape.tape import Tape
 from jittape.trace.embed import embed
@@ -80,7 +82,7 @@ def sparse_jacobian(fun: Callable, argnums: Argnums, mode: str) -> Sparse:
         with Inner(fun, args, kwargs, pick(argnums, args, name)) as inner:
             results: list[Any] = []
             tree.flatten(inner.run(), results)
-            tape = inner.finish(results)
+            tape, _ = simplify(inner.finish(results))
         n_in = len(inner.leaves)
         outputs = tape.outputs.tolist()
         choose_mode(mode, tape.inputs[:n_in], [tape.aval(v) for v in outputs], name)
@@ -108,7 +110,7 @@ def sparse_hessian(fun: Callable, argnums: Argnums) -> Sparse:
     def record(*args: Any, **kwargs: Any) -> Any:
         with Inner(fun, args, kwargs, pick(argnums, args, name)) as inner:
             value = scalar(inner.run(), name)
-            tape = inner.finish([value])
+            tape, _ = simplify(inner.finish([value]))
         n_in = len(inner.leaves)
         lifted = _lift(tape, n_in, inner.operands)
         swept = reverse(lifted.tape, lifted.numbers, seeds=lifted.tape.outputs.tolist())
@@ -308,20 +310,30 @@ def _compressed(
                 place[entries] = (
                     total + number[sweep[entries]] * size + element[entries] - read_starts[r]
                 )
-                n = size * len(chosen)
-                parts.append(layout.reshape(values[r], shape=(n,)))
-                total += n
-    if not parts:
-        return np.zeros(0), place
-    return (parts[0] if len(parts) == 1 else layout.concatenate(*parts, axis=0)), place
+                parts.append(values[r])
+                total += size * len(chosen)
+    return _joined(parts), place
+
+
+def _joined(parts: list[Any]) -> Any:
+    """All elements of these values in one vector."""
+    vectors: list[Any] = []
+    for single, run in itertools.groupby(parts, key=lambda v: v.ndim == 0):
+        if single:  # thousands of them where scalars are read one by one
+            vectors.append(layout.stack(*run))
+        else:
+            vectors += [layout.reshape(v, shape=(v.size,)) for v in run]
+    if not vectors:
+        return np.zeros(0)
+    return vectors[0] if len(vectors) == 1 else layout.concatenate(*vectors, axis=0)
 
 
 def _swept(swept: Tape, operands: Sequence[Any], seeds: list[np.ndarray]) -> list[Any]:
-    """The outputs at these seeds (their first axis counts sweeps), with that axis in front."""
+    """The outputs at these seeds (their first axis counts sweeps), with that axis in front; a
+    single sweep's without it."""
     k = len(seeds[0])
     if k == 1:
-        out = embed(swept, [*operands, *[s[0] for s in seeds]])
-        return [layout.reshape(v, shape=(1, *v.shape)) for v in out]
+        return embed(swept, [*operands, *[s[0] for s in seeds]])
     marks = [False] * len(operands) + [True] * len(seeds)
     together, on = batch(swept, marks, k)
     out = embed(together, [*operands, *seeds])
