@@ -49,7 +49,7 @@ class Config:
         if name not in SETTINGS:
             raise AttributeError(f"jittape.config has no setting {name!r}: {', '.join(SETTINGS)}")
         kind = SETTINGS[name][0]
-        accepted = type(value) is kind and (kind is bool or value >= 0)
+        accepted = type(value) is kind and int(value) >= 0
         if not accepted:
             raise TypeError(f"jittape.config.{name} takes {kind.__name__}, not {value!r}")
         attributes = self.__dict__

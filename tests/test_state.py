@@ -381,6 +381,61 @@ def test_captured_arrays_are_read_live(rebind):
     assert np.allclose(g(w), 2 * w * local, rtol=1e-14)
 
 
+def traces_after_writing(fun, *arrays):
+    """How many more traces the function needs when these arrays are written to."""
+    g = jittape.grad(fun)
+    w = np.array([0.1, 0.2, 0.3])
+    for _ in range(3):
+        g(w)
+    before = g.cache_info().traces
+    for k in range(3):
+        for a in arrays:
+            a[k] += 1.0
+        assert np.array_equal(g(w), jittape.grad(fun)(w))
+    return g.cache_info().traces - before
+
+
+def test_operands_of_recorded_ops_are_no_reason_to_trace():
+    a, b, x = np.ones(3), np.arange(3.0), np.ones((3, 3))
+
+    assert traces_after_writing(lambda w: np.sum((w * a + b) ** 2), a, b) == 0
+    assert traces_after_writing(lambda w: np.sum(x @ w - np.tanh(w[0]) * b), x, b) == 0
+    assert traces_after_writing(lambda w: data @ (w * 2.0), data) == 0
+    data[:] = [1.0, 2.0, 3.0]
+
+
+def test_arrays_that_other_code_may_have_read_are_compared():
+    a, box = np.ones(3), [np.ones(3)]
+
+    def in_a_loop(w):
+        s = 0.0
+        for v in (np.ones(3), w):
+            s = s + np.sum(a * v)
+        return s
+
+    def helper_of_two(v):
+        return a * v
+
+    def recursive(w, depth=1):
+        if depth:
+            return recursive(w, 0) + recursive(np.ones(3), 0)
+        return np.sum(a * w)
+
+    for fun, array in (
+        (lambda w: np.sum(w * (a / 2.0)), a),
+        (lambda w: np.sum(w * a) * a[0], a),
+        (lambda w: np.sum(w * a) * np.sum(a), a),
+        (lambda w: np.sum(w * a) if a[1] > 1.5 else np.sum(w), a),
+        (lambda w: np.sum([np.sum(w * a * k) for k in (1.0, 2.0)]), a),
+        (lambda w: np.sum(w * box[0]), box[0]),
+        (lambda w: np.sum(helper_of_two(w)) * np.sum(helper_of_two(np.ones(3))), a),
+        (in_a_loop, a),
+        (recursive, a),
+    ):
+        a[:] = 1.0
+        assert traces_after_writing(fun, array) == 3
+
+
 def test_arrays_computed_from_captured_arrays():
     pixels = np.array([255.0, 51.0])
     big = np.ones((200, 200))

@@ -209,6 +209,7 @@ class Transformed:
                     for t in variant.tapes:
                         t.confirmed = True
                 variant.answered(old, failures)
+                variant.state.recorded(self.fun, old.tape)
                 return _Inserted(known=True)
             if not old.confirmed and unconfirmed < _COMPARED:
                 unconfirmed += 1
@@ -219,6 +220,7 @@ class Transformed:
                     refused = _at_guard(old, guard)
         fresh.confirmed = self._trusted and not variant.state.opaque
         variant.add(fresh, config.max_tapes)
+        variant.state.recorded(self.fun, fresh.tape)
         if fresh.confirmed:
             variant.answered(fresh, failures)
         return _Inserted(refused=refused)

@@ -102,6 +102,9 @@ class Reach:
         self.arrays: list[tuple[np.ndarray, str]] = []
         self.opaque: list[str] = []
         self.truncated = False
+        # arrays reached otherwise than by the name of a global or a closure variable
+        self.elsewhere: set[int] = set()
+        self._again: set[int] = set()  # functions reached more than once
         self._names: set[str] = {"__call__"}
         self._asks = False
         self._seen: dict[int, Any] = {}  # holds what it has seen, so that ids stay unique
@@ -123,9 +126,21 @@ class Reach:
             if not self._todo and before == (len(self._seen), len(self._names)):
                 return
 
-    def _push(self, value: Any, label: str) -> None:
+    def _push(self, value: Any, label: str, named: bool = False) -> None:
         if type(value) not in SCALARS:
+            if not named and isinstance(value, np.ndarray):
+                self.elsewhere.add(id(value))
             self._todo.append((value, label))
+
+    def called_again(self, f: types.FunctionType) -> bool:
+        """Whether a root function can also be reached from the functions it calls."""
+        return id(f) in self._again
+
+    def is_module(self, namespace: dict) -> bool:
+        """Whether this namespace is also read as attributes of a module."""
+        return any(
+            isinstance(x, types.ModuleType) and vars(x) is namespace for x, _, _ in self._objects
+        )
 
     # -- one object ---------------------------------------------------------------------------
 
@@ -133,7 +148,10 @@ class Reach:
         if isinstance(x, Patched):
             x = x.original
         kind = type(x)
-        if kind in SCALARS or id(x) in self._seen:
+        if kind in SCALARS:
+            return
+        if id(x) in self._seen:
+            self._again.add(id(x))
             return
         self._seen[id(x)] = x
         if kind is types.FunctionType:
@@ -191,8 +209,7 @@ class Reach:
 
     def _push_all(self, values: Any, label: str) -> None:
         for v in values:
-            if type(v) not in SCALARS:
-                self._todo.append((v, f"an element of {label}"))
+            self._push(v, f"an element of {label}")
 
     def _visit_builtin(self, x: Any, label: str) -> None:
         module = getattr(x, "__module__", None)
@@ -233,7 +250,7 @@ class Reach:
             if n in found:
                 if n not in watched:
                     value = watched[n] = found[n]
-                    self._push(value, f"global {n!r}")
+                    self._push(value, f"global {n!r}", named=True)
             else:
                 if hasattr(builtins, n):
                     missing.append(n)
@@ -264,7 +281,7 @@ class Reach:
             except ValueError:
                 continue  # not bound yet; the function would raise if it read it
             self.cells.append((cell, value, f"closure variable {name!r} of {f.__qualname__}"))
-            self._push(value, f"closure variable {name!r}")
+            self._push(value, f"closure variable {name!r}", named=True)
 
     # -- attributes ---------------------------------------------------------------------------
 

@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from jittape.api.direct import direct_arrays
 from jittape.api.reach import Reach
 from jittape.bits import SMALL, same_bits
+from jittape.tape import Tape
 from jittape.trace.patches import Patched
 
 _code = attrgetter("__code__")
@@ -70,7 +72,26 @@ class State:
         self._calls = 0
         self.watches = tuple(_watches(reach))
         self.shadows = tuple((m.keys().isdisjoint, frozenset(n)) for m, n in reach.shadows.values())
-        self.contents = tuple(_contents_checks(reach))
+        self._checks = _contents_checks(reach)
+        self.contents = tuple([(same, label) for _, same, label in self._checks])
+        self._direct: set[int] | None = None
+
+    def recorded(self, fun: Any, tape: Tape) -> None:
+        """A tape of this state is going to be replayed: arrays that all tapes read live, and
+        nothing else reads, need no comparison (see api.direct)."""
+        if not self._held.arrays or self._direct == set():
+            return
+        direct = direct_arrays(fun, self._held, tape)
+        direct = direct if self._direct is None else direct & self._direct
+        if direct != self._direct:
+            self._direct = direct
+            self.contents = tuple([(s, label) for x, s, label in self._checks if x not in direct])
+            self.regenerate()
+
+    def regenerate(self) -> None:
+        """Forget the generated check."""
+        self.__dict__.pop("valid", None)
+        self._calls = 0
 
     def valid(self) -> bool:
         self._calls += 1
@@ -101,8 +122,7 @@ class State:
                 if not same_value(a, b):
                     return label
             w.expected = now
-            self.__dict__.pop("valid", None)  # what was generated compares with the old objects
-            self._calls = 0
+            self.regenerate()  # what was generated compares with the old objects
         for disjoint, names in self.shadows:
             if not disjoint(names):
                 return f"one of {', '.join(sorted(names))} was hidden by a new name"
@@ -178,12 +198,13 @@ def _named(getter: Callable, source: Any, names: dict[str, Any], prefix: str) ->
 # -- contents --------------------------------------------------------------------------------
 
 
-def _contents_checks(reach: Reach) -> list[tuple[Callable[[], bool], str]]:
+def _contents_checks(reach: Reach) -> list[tuple[int, Callable[[], bool], str]]:
+    """(id of the object, whether its contents are what they were, its label)"""
     checks = []
     for x, label in reach.containers:
-        checks.append((_container_check(x), label))
+        checks.append((id(x), _container_check(x), label))
     for a, label in reach.arrays:
-        checks.append((_array_check(a), label))
+        checks.append((id(a), _array_check(a), label))
     return checks
 
 
