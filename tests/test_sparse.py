@@ -103,6 +103,35 @@ def test_structures():
     check(lambda x, y: x * y, x, RNG.normal(size=6), argnums=(1,), nnz=6)
 
 
+def test_blocks_of_batches():
+    x = RNG.normal(size=(4, 3))
+    check(lambda x: np.fft.rfft(x, axis=1).real, x, nnz=4 * 2 * 3)
+    check(lambda x: np.cumsum(x, axis=0), x, nnz=3 * 4 * 4)
+    check(lambda x: np.linalg.det(x[:, :, None] * x[:, None, :] + np.eye(3)), x, nnz=12)
+    check(lambda x: vmap(lambda r: r * np.sum(r))(x), x, nnz=36)
+    check(lambda x: vmap(held)(x), x, nnz=36)
+
+
+@jittape.custom_vjp
+def held(x):
+    return x * x
+
+
+held.defvjp(lambda x: (x * x, x), lambda x, g: (2 * g * x,))
+
+
+def test_dtypes():
+    x, y = np.ones(3, np.float32), np.ones(3)
+    J = jacobian(lambda x: x * x, sparse=True)(x)
+    assert J.dtype == np.float32
+    J = jacobian(lambda x, y: [x * x, x[0] * y], argnums=(0, 1), sparse=True)(x, y)
+    assert J.dtype == np.float64 and J.nnz == 9
+    J = jacobian(lambda x: x * np.array([1j, 2.0, 0.0]), sparse=True)(y)
+    np.testing.assert_array_equal(J.toarray(), np.diag([1j, 2.0, 0.0]))
+    J = jacobian(lambda k: k * 2.0, sparse=True)(np.arange(3))
+    np.testing.assert_array_equal(J.toarray(), 2 * np.eye(3))
+
+
 def test_constant_and_empty():
     J = jacobian(lambda x: np.ones(3) * 2.0, sparse=True)(np.ones(2))
     assert J.shape == (3, 2) and J.nnz == 0

@@ -20,6 +20,7 @@ from jittape.api.gradients import Argnums, pick, scalar
 from jittape.api.jacobian import choose_mode, chunks
 from jittape.errors import TraceError
 from jittape.ops import shape as layout
+from jittape.ops.elementwise import converted
 from jittape.ops.index import scatter_add, take
 from jittape.passes.batch import batch
 from jittape.passes.colour import colour_columns, colour_symmetric
@@ -317,6 +318,8 @@ def _compressed(
 
 def _joined(parts: list[Any]) -> Any:
     """All elements of these values in one vector."""
+    dtype = np.result_type(*[v.dtype for v in parts]) if parts else np.dtype(np.float64)
+    parts = [converted(v, dtype) for v in parts]
     vectors: list[Any] = []
     for single, run in itertools.groupby(parts, key=lambda v: v.ndim == 0):
         if single:  # thousands of them where scalars are read one by one

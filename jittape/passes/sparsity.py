@@ -24,8 +24,8 @@ INDEX_OPERAND = {"take": 1, "scatter_add": 0, "put": 1, "scatter_add_to": 1}
 
 # ops on stacks of matrices (all operands have two core axes)
 ON_STACKS = {
-    "cholesky", "cofactor", "complement", "det", "eigh", "expm", "inv", "pinv", "qr", "slogdet",
-    "solve", "solve_triangular", "svd",
+    "cholesky", "cofactor", "complement", "det", "eig", "eigh", "expm", "inv", "pinv", "qr",
+    "slogdet", "solve", "solve_triangular", "svd",
 }  # fmt: skip
 
 Pattern = Any  # scipy.sparse.csr_array of bool, or frozenset
@@ -210,13 +210,26 @@ def _reduce(s: _Sweep, sig: Signature, found: list, index: Any) -> Pattern:
 
 
 def _whole_axis(s: _Sweep, sig: Signature, found: list, index: Any) -> Pattern:
+    """Dense along one axis (whose length may change), nothing across."""
     (a,) = sig.avals
-    axis = sig.kwargs["axis"]
-    if found[0] is None or isinstance(found[0], frozenset):
-        return found[0]
-    kept = [1 if i == axis else n for i, n in enumerate(a.shape)]
-    target = np.broadcast_to(_ids(kept), a.shape)
-    return s.rows(s.merged(found[0], target, prod(kept)), target)
+    axis = sig.kwargs["axis"] % a.ndim
+    kept = tuple(1 if i == axis else n for i, n in enumerate(a.shape))
+    together = s.merged(found[0], np.broadcast_to(_ids(kept), a.shape), prod(kept))
+    return s.broadcast(together, kept, sig.out.shape)
+
+
+def _lanes(s: _Sweep, sig: Signature, found: list, index: Any) -> Pattern:
+    """An op looped over a batch: dense within each element of the batch."""
+    size = sig.out.shape[0]
+    kept = (size, *(1,) * (sig.out.ndim - 1))
+    parts = []
+    for p, a, batched in zip(found, sig.avals, sig.kwargs["which"], strict=True):
+        if p is not None and batched:
+            lane = np.broadcast_to(_ids((size, *(1,) * (a.ndim - 1))), a.shape)
+            parts.append(s.merged(p, lane, size))
+        elif p is not None:
+            parts.append(s.dense([p]))
+    return s.broadcast(s.union(parts, size), kept, sig.out.shape)
 
 
 def _moved(s: _Sweep, sig: Signature, found: list, index: Any) -> Pattern:
@@ -333,4 +346,11 @@ _RULES: dict[str, Callable] = {
     "put": _put,
     "add_at": _add_at,
     "matmul": _matmul,
+    "looped": _lanes,
+    "fft": _whole_axis,
+    "rfft": _whole_axis,
+    "irfft": _whole_axis,
+    # elementwise, though evaluated by Python
+    "residual": _elementwise,
+    "gammainc_da": _elementwise,
 }
