@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from oracle import check, check_value
 
+import jittape.scipy.special  # noqa: F401  (completes the tables)
 from jittape.ops.declare import Case, Kind, Op, table
 from jittape.trace.dispatch import Composite, composites
 

@@ -175,3 +175,48 @@ def test_float32_and_complex_arguments():
     z = 0.5 + 0.3j
     _, t = jittape.jvp(sp.erf, (z,), (1.0 + 0j,))
     assert t == pytest.approx(2 / np.sqrt(np.pi) * np.exp(-(z**2)))
+
+
+DISTRIBUTIONS = {
+    "norm": (), "gamma": (2.0,), "beta": (2.0, 3.0), "t": (3.0,), "expon": (), "lognorm": (0.7,),
+    "cauchy": (), "laplace": (), "logistic": (), "uniform": (), "chi2": (3.0,), "f": (2.0, 3.0),
+    "invgamma": (2.0,), "weibull_min": (1.5,), "halfnorm": (), "gumbel_r": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["logpdf", "cdf"])
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_distributions_of_scipy_stats(name, method):
+    """At points inside and outside of the support; the derivative in location and scale."""
+    shapes = DISTRIBUTIONS[name]
+    x = np.array([0.35, 0.6, -1.0])
+
+    def of(p):
+        return getattr(getattr(stats, name), method)(x, *shapes, loc=p[0], scale=p[1])
+
+    p = np.array([0.1, 1.3])
+    replayed, slope = jittape.jit(of), jittape.jacobian(of)
+    for q in (p, p * 1.01, p * 1.02):
+        np.testing.assert_allclose(replayed(q), of(q), rtol=1e-12)
+        inside = np.isfinite(of(q)) & (of(q) != 0)
+        h = 1e-6
+        with np.errstate(invalid="ignore"):
+            numeric = np.stack([(of(q + h * e) - of(q - h * e)) / (2 * h) for e in np.eye(2)], 1)
+        np.testing.assert_allclose(slope(q)[inside], numeric[inside], rtol=1e-6, atol=1e-7)
+        np.testing.assert_array_equal(slope(q)[~inside], 0.0)
+
+
+def test_parameters_of_scipy_stats():
+    x = np.array([0.4, 1.3, 2.2])
+    for f, a in (
+        (lambda a: stats.gamma.logpdf(x, a), 2.5),
+        (lambda a: stats.beta(a, 2.0).logpdf(x / 3), 1.5),
+        (lambda a: stats.norm(a, 2.0).logpdf(x), 0.3),
+        (lambda a: stats.t.logpdf(x, a), 4.0),
+        (lambda a: stats.poisson.logpmf(np.array([0, 2, 5]), a), 1.7),
+        (lambda a: stats.binom.logpmf(np.array([0, 2, 5]), 6, a), 0.4),
+        (lambda a: stats.gamma.cdf(x, a), 2.5),
+    ):
+        check(f, a, value_rtol=1e-12)
+    assert np.isnan(jittape.jit(lambda a: stats.gamma.logpdf(1.0, a))(-1.0))
+    assert jittape.jit(lambda m: stats.poisson.logpmf(1.5, m))(2.0) == -np.inf

@@ -183,3 +183,22 @@ special(
         / np.sqrt(pi * n)
     ),
 )
+
+# -- distribution functions: the above in other variables ----------------------------------------
+
+_CHI2 = (
+    lambda v, x: gammainc_da(v * 0.5, x * 0.5, order=1) * 0.5,
+    lambda v, x: _gamma_density(v * 0.5, x * 0.5) * 0.5,
+)
+special(sp.chdtr, *[lambda y, v, x, p=p: p(v, x) for p in _CHI2], domain=_POSITIVE)
+special(sp.chdtrc, *[lambda y, v, x, p=p: -p(v, x) for p in _CHI2], domain=_POSITIVE)
+
+
+def _f_density(a: Any, b: Any, x: Any) -> Any:
+    """d/dx of the F distribution function, which is I_u(a/2, b/2) at u = a x / (a x + b)."""
+    whole = a * x + b
+    return _beta_density(a * 0.5, b * 0.5, a * x / whole) * a * b / np.square(whole)
+
+
+special(sp.fdtr, SHAPE, SHAPE, lambda y, a, b, x: _f_density(a, b, x), domain=_POSITIVE)
+special(sp.fdtrc, SHAPE, SHAPE, lambda y, a, b, x: -_f_density(a, b, x), domain=_POSITIVE)

@@ -74,7 +74,7 @@ def lookup(func: Callable) -> Callable:
     return found.run
 
 
-_SCIPY = ("scipy.special", "scipy.linalg", "scipy.fft")
+_SCIPY = ("scipy.special", "scipy.linalg", "scipy.fft", "scipy.stats")
 
 
 def load_scipy() -> bool:

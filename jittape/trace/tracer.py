@@ -94,6 +94,7 @@ class Tracer:
     dtype = property(lambda self: self._aval.dtype)
     itemsize = property(lambda self: self._aval.dtype.itemsize)
     nbytes = property(lambda self: self._aval.nbytes)
+    device = property(lambda self: "cpu")  # as NumPy arrays say, for the array API standard
 
     def __len__(self) -> int:
         if not self._aval.shape:

@@ -1,0 +1,110 @@
+"""scipy.stats on tracers: densities and distribution functions of the univariate distributions.
+
+The public methods of SciPy's distributions turn their arguments into arrays, choose the elements
+that lie in the support, and call a private method with the formula (`_logpdf`, `_cdf`, ...), most
+of which are plain ufuncs. While a trace is open the public ones are replaced by the same in terms
+of np.where. Formulas that look at values or need plain arrays raise TraceError as anywhere else.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.stats as st
+
+from jittape.trace import patches
+from jittape.trace.buffers import holds, settled
+from jittape.trace.recorder import open_traces
+from jittape.trace.tracer import Tracer, number_of
+from jittape.types import aval_of
+
+_INF = np.inf
+
+
+def _valid(dist: Any, args: list, scale: Any) -> Any:
+    """Where the parameters are ones of this distribution."""
+    conditions = [np.greater(scale, 0)]
+    if type(dist)._argcheck is st.rv_continuous._argcheck:
+        conditions += [np.greater(a, 0) for a in args]
+    else:
+        conditions.append(dist._argcheck(*args))
+    return functools.reduce(np.logical_and, conditions)
+
+
+def _traced(x: Any) -> Any:
+    """x as a tracer: the formulas may index it by conditions that are traced."""
+    if isinstance(x, Tracer):
+        return x
+    trace, value = open_traces()[-1], np.asarray(x)
+    if value.dtype.kind in "iub":
+        value = value.astype(np.float64)
+    return Tracer(trace, number_of(trace, value), aval_of(value), value[()])
+
+
+def _continuous(name: str, below: float, above: float, scaled: Callable) -> Callable:
+    """The method `name`: its value below and above the support, and how the scale enters."""
+
+    def method(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+        args, loc, scale = self._parse_args(*args, **kwargs)
+        y, *args = [_traced(a) for a in ((x - loc) / scale, *args)]
+        low, high = self._get_support(*args)
+        inside = np.logical_and(np.less_equal(low, y), np.less_equal(y, high))
+        outside = np.where(np.less(y, low), below, np.where(np.greater(y, high), above, np.nan))
+        value = np.where(inside, scaled(getattr(self, f"_{name}")(y, *args), scale), outside)
+        return np.where(_valid(self, args, scale), value, np.nan)
+
+    return method
+
+
+def _discrete(name: str, outside: float) -> Callable:
+    def method(self: Any, k: Any, *args: Any, **kwargs: Any) -> Any:
+        args, loc, _ = self._parse_args(*args, **kwargs)
+        k, *args = [_traced(a) for a in (k - loc, *args)]
+        low, high = self._get_support(*args)
+        inside = np.logical_and(np.less_equal(low, k), np.less_equal(k, high))
+        inside = np.logical_and(inside, np.equal(np.floor(k), k))
+        value = np.where(inside, getattr(self, f"_{name}")(k, *args), outside)
+        return np.where(_valid(self, args, 1), value, np.nan)
+
+    return method
+
+
+_METHODS = (
+    (st.rv_continuous, "logpdf", _continuous("logpdf", -_INF, -_INF, lambda v, s: v - np.log(s))),
+    (st.rv_continuous, "pdf", _continuous("pdf", 0.0, 0.0, lambda v, s: v / s)),
+    (st.rv_continuous, "cdf", _continuous("cdf", 0.0, 1.0, lambda v, s: v)),
+    (st.rv_continuous, "logcdf", _continuous("logcdf", -_INF, 0.0, lambda v, s: v)),
+    (st.rv_continuous, "sf", _continuous("sf", 1.0, 0.0, lambda v, s: v)),
+    (st.rv_continuous, "logsf", _continuous("logsf", 0.0, -_INF, lambda v, s: v)),
+    (st.rv_discrete, "logpmf", _discrete("logpmf", -_INF)),
+    (st.rv_discrete, "pmf", _discrete("pmf", 0.0)),
+)
+
+
+def _choosing(original: Callable, record: Callable) -> Callable:
+    @functools.wraps(original)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if open_traces() and (holds(args) or (kwargs and holds([*kwargs.values()]))):
+            return record(self, *[settled(a) for a in args], **kwargs)
+        return original(self, *args, **kwargs)
+
+    return method
+
+
+_STANDS = [(c, name, getattr(c, name), _choosing(getattr(c, name), f)) for c, name, f in _METHODS]
+
+
+def _on() -> None:
+    for owner, name, _, stand in _STANDS:
+        setattr(owner, name, stand)
+
+
+def _off() -> None:
+    for owner, name, original, _ in _STANDS:
+        setattr(owner, name, original)
+
+
+patches.switches.append((_on, _off))
