@@ -1,6 +1,7 @@
 """scan and checkpoint against plain Python loops, with and without stored carries."""
 
 import tracemalloc
+from math import sin
 
 import numpy as np
 import pytest
@@ -67,9 +68,9 @@ def test_derivatives_to_second_order(budget, reverse, monkeypatch):
     for row, want_row in zip(H, want_H, strict=True):
         for got, want in zip(row, want_row, strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-13)
-    twice = grad(lambda a: grad(scanned)(a, 2.0, ARGS[2]) * a)
+    second = grad(lambda a: grad(scanned)(a, 2.0, ARGS[2]) * a)
     want = grad(lambda a: grad(plain)(a, 2.0, ARGS[2]) * a)
-    np.testing.assert_allclose(twice(1.0), want(1.0), rtol=1e-11)
+    np.testing.assert_allclose(second(1.0), want(1.0), rtol=1e-11)
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -185,6 +186,19 @@ def test_captured_array_is_read_anew():
     for value in (2.0, 2.0, 3.0):
         table[0] = value
         assert f(1.0) == value**2
+
+
+def test_names_from_math_in_the_body():
+    f = lambda run: lambda x: run(lambda c, y: (sin(c) * y, c), x, ARGS[2])[0]  # noqa: E731
+    np.testing.assert_allclose(f(scan)(0.5), f(loop)(0.5), rtol=1e-14)
+    np.testing.assert_allclose(grad(f(scan))(0.5), grad(f(loop))(0.5), rtol=1e-13)
+    kept = checkpoint(lambda x: sin(x) * x)
+    np.testing.assert_allclose(grad(lambda x: kept(kept(x)))(0.5), grad(twice)(0.5), rtol=1e-13)
+
+
+def twice(x):
+    y = sin(x) * x
+    return sin(y) * y
 
 
 def test_host_ops_in_the_body():

@@ -1,5 +1,7 @@
 """Sparse Jacobians and Hessians against dense ones, on known structures and random programs."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -436,6 +438,15 @@ def test_results_are_independent():
     first.indices[:] = 0
     first.data[:] = 7
     np.testing.assert_array_equal(sparse(x).toarray(), 2 * np.eye(3))
+
+
+def cubes(x):
+    return x**3
+
+
+def test_it_can_be_pickled():
+    sparse = pickle.loads(pickle.dumps(jacobian(cubes, sparse=True)))
+    np.testing.assert_array_equal(sparse(np.ones(2)).toarray(), 3 * np.eye(2))
 
 
 def test_decorator():

@@ -1,6 +1,7 @@
 """vmap against a Python loop over the batch."""
 
 import collections
+import math
 
 import numpy as np
 import pytest
@@ -211,6 +212,17 @@ def test_refusals():
         vmap(lambda a: a["u"], in_axes=({"v": 0},))({"u": x})
     with pytest.raises(ValueError, match="out_axes asks"):
         vmap(lambda a: a, out_axes=3)(x)
+
+
+def test_scalar_code_with_math():
+    def fun(x, y):
+        return math.sin(x) * y**2 + math.sqrt(abs(x))
+
+    x, y = RNG.normal(size=4), RNG.normal(size=4)
+    np.testing.assert_allclose(vmap(fun)(x, y), looped(fun, x, y), rtol=1e-14)
+    want = np.stack([grad(fun)(a, b) for a, b in zip(x, y, strict=True)])
+    np.testing.assert_allclose(vmap(grad(fun))(x, y), want, rtol=1e-13)
+    np.testing.assert_array_equal(vmap(lambda x: math.log(x))(np.array([1.0, -1.0])), [0.0, np.nan])
 
 
 def test_empty_batch():

@@ -18,6 +18,8 @@ from jittape.passes.paste import Builder
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
 from jittape.trace.embed import new_input, result_numbers
+from jittape.trace.patches import recorded
+from jittape.trace.reach import reach_function
 from jittape.trace.recorder import Trace, open_traces
 from jittape.trace.tracer import Tracer
 from jittape.trace.views import snapshot
@@ -42,6 +44,7 @@ def checkpoint(fun: Callable) -> Callable:
             leaves[i] = snapshot(leaves[i])
         trace = Trace(getattr(fun, "__qualname__", str(fun)))
         with np.errstate(all="ignore"), trace:
+            reach_function(fun)
             inner = list(leaves)
             for i in moving:
                 inner[i] = new_input(trace, leaves[i])
@@ -62,6 +65,7 @@ def checkpoint(fun: Callable) -> Callable:
             results[i] = x
         return tree.unflatten(out_structure, results)
 
+    fun = recorded(fun)
     return remade
 
 

@@ -14,6 +14,8 @@ from jittape.ops.index import take
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
 from jittape.trace.embed import result_numbers
+from jittape.trace.patches import recorded
+from jittape.trace.reach import reach_function
 from jittape.trace.recorder import Trace, here
 from jittape.trace.tracer import Tracer, cast, value_of
 from jittape.types import Aval, aval, aval_of
@@ -50,6 +52,7 @@ def scan(
     differ, TraceError where f branches on values.
     """
     name = getattr(f, "__qualname__", str(f))
+    f = recorded(f)
     carry: list[Any] = []
     structure = tree.flatten(init, carry)
     carry = [_numeric(x, f"init of scan of {name}") for x in carry]
@@ -65,18 +68,18 @@ def scan(
         avals = [aval(x.shape, x.dtype) for x in carry]
         samples = [*carry, *[_first_row(x) for x in rows]] if n else None
         own = row_structure if rows else None
-        recorded = _record(f, name, structure, avals, own, row_avals, samples)
-        if recorded.carry == avals:
+        step = _record(f, name, structure, avals, own, row_avals, samples)
+        if step.carry == avals:
             break
-        carry = [cast(x, a.dtype) for x, a in zip(carry, recorded.carry, strict=True)]
+        carry = [cast(x, a.dtype) for x, a in zip(carry, step.carry, strict=True)]
     else:
         raise TypeError(f"{here()}: scan of {name}: the carry's dtypes keep changing")
-    body = recorded.body
+    body = step.body
     save = choose_save(body, n)
-    final, results, _ = run_loop(body, n, recorded.fixed, carry, rows, reverse, save, progress)
+    final, results, _ = run_loop(body, n, step.fixed, carry, rows, reverse, save, progress)
     ys = iter(results)
-    stacked = [next(ys) if numeric else None for numeric in recorded.numeric]
-    return tree.unflatten(structure, final), tree.unflatten(recorded.results, stacked)
+    stacked = [next(ys) if numeric else None for numeric in step.numeric]
+    return tree.unflatten(structure, final), tree.unflatten(step.results, stacked)
 
 
 class _Recorded:
@@ -111,6 +114,7 @@ def _record(
     with np.errstate(all="ignore"), trace:
         tracers = [Tracer(trace, trace.add_input(a), a, None) for a in (*avals, *row_avals)]
         n = len(avals)
+        reach_function(f)
         x = tree.unflatten(row_structure, tracers[n:]) if row_avals else None
         out = f(tree.unflatten(structure, tracers[:n]), x)
         if not (isinstance(out, tuple) and len(out) == 2):

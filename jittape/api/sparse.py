@@ -6,7 +6,6 @@ nonzeros, and the pattern it belongs to.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,15 +49,14 @@ class _Pattern:
         self.indices = indices
 
 
-class Sparse:
-    """A function whose result is a scipy.sparse.csr_array."""
+class Sparse(Transformed):
+    """A function whose result is a scipy.sparse.csr_array; `record` gives nonzeros and pattern."""
 
     def __init__(self, fun: Callable, record: Callable, argnums: Argnums, what: str):
-        functools.update_wrapper(self, fun)
+        super().__init__(fun, record, argnums)
         self._what = what
-        self._nonzeros = Transformed(fun, record, argnums)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if open_traces():
             raise TraceError(
                 f"{here()}: {self._what}(sparse=True) gives a scipy.sparse matrix, which cannot be "
@@ -66,13 +64,10 @@ class Sparse:
             )
         from scipy.sparse import csr_array
 
-        data, pattern = self._nonzeros(*args, **kwargs)
+        data, pattern = super().__call__(*args, **kwargs)
         # copies, because a csr_array may be changed in place
         parts = (data, pattern.indices.copy(), pattern.indptr.copy())
         return csr_array(parts, shape=pattern.shape)
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
 
 
 def sparse_jacobian(fun: Callable, argnums: Argnums, mode: str) -> Sparse:

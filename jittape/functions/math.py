@@ -65,6 +65,8 @@ def function(name: str, record: Callable, within: Callable | None = None) -> Non
 
     def run(*args: Any) -> Any:
         args = tuple([number(a, name) for a in args])
+        if any(isinstance(a, Tracer) and not a._trace.concrete for a in args):
+            return weak(record(*args))  # one program for many elements: as NumPy, NaN and inf
         if within is not None:
             bool(within(*args))
         return checked(name, args, record)
