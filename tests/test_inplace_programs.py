@@ -229,6 +229,33 @@ def hold(steps):
         assert np.array_equal(x, before)
 
 
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.lists(step, min_size=2, max_size=8))
+def test_second_order_forward_mode_and_vmap(steps):
+    f = program(steps)
+    x = np.array([0.9, -0.4, 0.3])
+    v = np.array([0.3, 0.2, -1.0])
+    slope = complex_step(f, x)
+    np.testing.assert_allclose(jittape.jvp(f, (x,), (v,))[1], slope @ v, rtol=1e-9, atol=1e-10)
+    h = 1e-6 * np.eye(3)
+    second = np.stack([complex_step(f, x + e) - complex_step(f, x - e) for e in h], 1) / 2e-6
+    np.testing.assert_allclose(jittape.hessian(f)(x), second, rtol=1e-5, atol=1e-6)
+    batch = np.stack([x, x * 1.5, x[::-1]])
+    slopes = np.stack([complex_step(f, z) for z in batch])
+    np.testing.assert_allclose(
+        jittape.vmap(jittape.grad(f))(batch), slopes, rtol=1e-9, atol=1e-10
+    )
+    np.testing.assert_allclose(
+        jittape.grad(lambda z: np.sum(jittape.vmap(f)(z)))(batch), slopes, rtol=1e-9, atol=1e-10
+    )
+
+
 # programs that were once wrong
 FOUND = [
     # ravel of a reversed array is a copy

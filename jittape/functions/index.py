@@ -26,7 +26,7 @@ from jittape.ops.guards import guard_true
 from jittape.ops.reduce import all as all_of
 from jittape.trace.recorder import here
 from jittape.trace.tracer import Tracer, cast, signature, tracer_method
-from jittape.trace.views import as_view
+from jittape.trace.views import as_view, layout_flags
 from jittape.types import aval
 
 _I8 = np.dtype(np.int64)
@@ -182,7 +182,10 @@ def _getitem(self: Tracer, key: Any) -> Any:
                 at = at * n + in_range(i, n, ints)
                 ints += 1
             if all(map(_is_everything, key[ints:])) and key[ints:].count(Ellipsis) < 2:
-                return element(self if ints == 1 else _flat(self, ints), at, 2)
+                if ints == 1:
+                    return element(self, at, 2)
+                if layout_flags(self).c_contiguous:  # else flattening it would be a copy
+                    return element(_flat(self, ints), at, 2)
     elif isinstance(key, np.integer):
         return element(self, int(key), 2)
     return getitem(self, key)

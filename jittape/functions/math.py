@@ -1,8 +1,7 @@
 """The functions of Python's math on tracers.
 
-Each raises what math raises at the values traced, and where math would raise ValueError outside
-of a domain, or OverflowError, a guard keeps a replay from going there. Results are Python floats to NumPy's
-promotion rules.
+Each raises what math raises at the values traced, and a guard keeps a replay from going where
+math would raise ValueError or OverflowError. Results are Python floats to NumPy's promotion rules.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy as np
 from jittape.trace import tracer as tracers
 from jittape.trace.buffers import buffers_of, settled
 from jittape.trace.tracer import Tracer
-from jittape.trace.views import ViewTracer, detached
+from jittape.trace.views import ViewTracer, detached, layout_flags
 
 # NumPy functions whose result may share memory with their argument
 VIEWS = {
@@ -57,10 +57,7 @@ def finished(func: Callable, args: tuple, result: Any) -> Any:
 def _must_be_copy(func: Callable, result: Tracer) -> bool:
     """Whether a function that promises contiguous memory had to copy for it."""
     order = CONTIGUOUS.get(func)
-    if order is None or not result._trace.concrete:
-        return False
-    value = result._value
-    return isinstance(value, np.ndarray) and not value.flags[order]
+    return order is not None and result.ndim > 0 and not layout_flags(result)[order]
 
 
 def _contiguous(method: Callable) -> Callable:

@@ -61,7 +61,9 @@ class Memory:
         content = np.array(self.root, order="K")
         frozen_arrays[id(content)] = content
         number = trace.add_const(content, live=True)
-        value = content if content.ndim else content[()]
+        value: Any = content if content.ndim else content[()]
+        if not trace.concrete:
+            value = None
         self.handle = Tracer(trace, number, aval_of(content), value)
         if self.dtype.kind in "fc" and self.root.flags.writeable:
             self.root.fill(np.nan)

@@ -232,6 +232,10 @@ def record(op: Op, operands: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
             value = value[()]
     else:
         value = None
+        if trace.of_user and (op.kind is Kind.LAYOUT or op.kind is Kind.GATHER):
+            number = trace.emit(sig, numbers)
+            view = maybe_view(trace, sig, operands, number, None)
+            return Tracer(trace, number, sig.out, None) if view is None else view
     return Tracer(trace, trace.emit(sig, numbers), sig.out, value)
 
 

@@ -77,13 +77,57 @@ def as_view(trace: Trace, sig: Signature, operands: tuple, number: int, value: A
     base = operands[0]
     if sig.op.kind is Kind.GATHER and (not sig.out.ndim or sig.avals[1].ndim):
         return None
-    if not isinstance(base, Tracer) or base._trace is not trace or type(value) is not np.ndarray:
+    if not isinstance(base, Tracer) or base._trace is not trace:
         return None
     base = base._handle
+    if not trace.concrete:
+        if not base._aval.ndim or not base._aval.size:
+            return None
+        try:
+            _layout(base, sig)
+        except ValueError:  # NumPy has to copy for this shape
+            return None
+        return ViewTracer(base, sig, operands[1:], number, None)
     held = base._value
-    if type(held) is not np.ndarray or not np.may_share_memory(value, held):
+    if type(value) is not np.ndarray or type(held) is not np.ndarray:
+        return None
+    if not np.may_share_memory(value, held):
         return None
     return ViewTracer(base, sig, operands[1:], number, value)
+
+
+_TINY = np.zeros(1, np.int8)
+
+
+def _layout(h: Tracer, then: Signature | None = None) -> np.ndarray:
+    """An array with the shape and strides that h has in NumPy, where there is no value of it. Its
+    elements may not be read. Raises ValueError where `then` is no view of it."""
+    if isinstance(h, ViewTracer):
+        found = _layout(h._base, h._sig)
+    else:
+        shape = h._aval.shape
+        strides = [1] * len(shape)
+        for i in range(len(shape) - 1, 0, -1):
+            strides[i - 1] = strides[i] * shape[i]
+        found = np.lib.stride_tricks.as_strided(_TINY, shape, strides)
+    if then is None:
+        return found
+    kwargs = then.kwargs
+    if then.op is ops.strided_slice:
+        return found[as_slices(kwargs["index"])]
+    if then.op is ops.reshape:
+        return np.reshape(found, kwargs["shape"], copy=False)
+    if then.op is ops.transpose:
+        return found.transpose(kwargs["perm"])
+    if then.op is ops.broadcast_to:
+        return np.broadcast_to(found, kwargs["shape"])
+    return found[0]  # a row
+
+
+def layout_flags(h: Tracer) -> Any:
+    """NumPy's flags of the array that h stands for."""
+    value = h._value
+    return value.flags if isinstance(value, np.ndarray) else _layout(h._handle).flags
 
 
 def root_of(h: Any) -> Tracer:
@@ -226,6 +270,8 @@ def _moved(h: Tracer, trace: Trace, number: int, index: Index, value: Any) -> No
     """The handle moves on to a new value; the concrete one changes in place."""
     if trace.concrete:
         own(h)[as_slices(index)] = value_of(value)
+    else:
+        h._value = None
     h._trace = trace
     h._id = number
 
@@ -264,6 +310,8 @@ def replace(h: Tracer, new: Any) -> None:
             own(h)[...] = value_of(new)
         else:
             h._value = value_of(new)
+    else:
+        h._value = None
     h._trace = trace
     h._id = number
 
