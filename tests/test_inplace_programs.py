@@ -248,9 +248,7 @@ def test_second_order_forward_mode_and_vmap(steps):
     np.testing.assert_allclose(jittape.hessian(f)(x), second, rtol=1e-5, atol=1e-6)
     batch = np.stack([x, x * 1.5, x[::-1]])
     slopes = np.stack([complex_step(f, z) for z in batch])
-    np.testing.assert_allclose(
-        jittape.vmap(jittape.grad(f))(batch), slopes, rtol=1e-9, atol=1e-10
-    )
+    np.testing.assert_allclose(jittape.vmap(jittape.grad(f))(batch), slopes, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(
         jittape.grad(lambda z: np.sum(jittape.vmap(f)(z)))(batch), slopes, rtol=1e-9, atol=1e-10
     )

@@ -14,7 +14,7 @@ from jittape.ops import elementwise as e
 from jittape.ops import index as ops
 from jittape.ops.reduce import sum as sum_of
 from jittape.trace.guards import pin
-from jittape.trace.recorder import here, open_traces
+from jittape.trace.recorder import here, is_frozen, open_traces
 from jittape.trace.tracer import Tracer, cast, value_of
 
 _I8 = np.dtype(np.int64)
@@ -136,7 +136,7 @@ def _index_array(k: Any) -> Any:
             f"{here()}: arrays used as indices must be of integer (or boolean) type, not {a.dtype}"
         )
     # an index array of the user's is read anew at each sweep
-    if isinstance(k, np.ndarray) and k.ndim and open_traces():
+    if isinstance(k, np.ndarray) and k.ndim and open_traces() and not is_frozen(a):
         return constant(k, live=True)
     return a
 

@@ -63,6 +63,11 @@ def reach(namespace: dict[str, Any]) -> None:
     """The names of this module record from now on; replaced by trace.patches."""
 
 
+def is_frozen(a: Any) -> bool:
+    """Whether this is an array of the traced function's own, as it was when it was captured."""
+    return frozen_arrays.get(id(a)) is a
+
+
 class Trace:
     """A program being recorded.
 
@@ -154,7 +159,7 @@ class Trace:
                 self._freeze(k)
                 found = None
         if found is None:
-            live = live and frozen_arrays.get(id(value)) is not value
+            live = live and not is_frozen(value)
             if value.dtype.kind not in "fciub":
                 raise TraceError(
                     f"{self.here()}: an array of dtype {value.dtype} meets a traced value; "
