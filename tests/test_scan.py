@@ -117,6 +117,7 @@ def test_types_of_results():
     assert k == 3 and np.asarray(k).dtype == np.int64
     np.testing.assert_array_equal(ys, [False, False, True])
     assert np.asarray(ys).dtype == np.bool_
+    assert type(k) is np.int64 and type(a) is np.float64
     carry, ys = scan(lambda c, x: (c * 2, None), np.arange(3), length=4)
     assert ys is None
     np.testing.assert_array_equal(carry, 16 * np.arange(3))

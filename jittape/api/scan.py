@@ -77,6 +77,7 @@ def scan(
     body = step.body
     save = choose_save(body, n)
     final, results, _ = run_loop(body, n, step.fixed, carry, rows, reverse, save, progress)
+    final, results = [[_scalar(x) for x in xs] for xs in (final, results)]
     ys = iter(results)
     stacked = [next(ys) if numeric else None for numeric in step.numeric]
     return tree.unflatten(structure, final), tree.unflatten(step.results, stacked)
@@ -148,6 +149,11 @@ def hoisted(tape: Tape, n_own: int, captured: Sequence[Any]) -> tuple[Tape, list
     ]
     out = renumbered(tape, inputs, (), tape.outputs.tolist())
     return out, [*captured, *[tape.consts[k].value for k in live]]
+
+
+def _scalar(x: Any) -> Any:
+    """A 0-d array as NumPy's scalar, as NumPy itself returns it."""
+    return x[()] if type(x) is np.ndarray and x.ndim == 0 else x
 
 
 def _first_row(x: Any) -> Any:
