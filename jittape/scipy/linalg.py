@@ -155,7 +155,7 @@ def eigh(
     scipy.linalg.eigh."""
     _refuse("eigh", subset_by_index=subset_by_index, subset_by_value=subset_by_value)
     _refuse("eigh", type=type != 1)
-    side = "L" if lower else "U"
+    side: Any = "L" if lower else "U"
     if b is None:
         w, v = np.linalg.eigh(a, side)
         return w if eigvals_only else (w, v)
@@ -180,8 +180,9 @@ def svd(
     lapack_driver: str = "gesdd",
 ) -> Any:
     """Singular value decomposition (U, s, Vh). As scipy.linalg.svd."""
-    out = np.linalg.svd(a, full_matrices, compute_uv)
-    return tuple(out) if compute_uv else out
+    if not compute_uv:
+        return np.linalg.svd(a, compute_uv=False)
+    return tuple(np.linalg.svd(a, full_matrices))
 
 
 def svdvals(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:

@@ -48,26 +48,26 @@ def _continuous(name: str, below: float, above: float, scaled: Callable) -> Call
     """The method `name`: its value below and above the support, and how the scale enters."""
 
     def method(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-        args, loc, scale = self._parse_args(*args, **kwargs)
-        y, *args = [_traced(a) for a in ((x - loc) / scale, *args)]
-        low, high = self._get_support(*args)
+        shapes, loc, scale = self._parse_args(*args, **kwargs)
+        y, *shapes = [_traced(a) for a in ((x - loc) / scale, *shapes)]
+        low, high = self._get_support(*shapes)
         inside = np.logical_and(np.less_equal(low, y), np.less_equal(y, high))
         outside = np.where(np.less(y, low), below, np.where(np.greater(y, high), above, np.nan))
-        value = np.where(inside, scaled(getattr(self, f"_{name}")(y, *args), scale), outside)
-        return np.where(_valid(self, args, scale), value, np.nan)
+        value = np.where(inside, scaled(getattr(self, f"_{name}")(y, *shapes), scale), outside)
+        return np.where(_valid(self, shapes, scale), value, np.nan)
 
     return method
 
 
 def _discrete(name: str, outside: float) -> Callable:
     def method(self: Any, k: Any, *args: Any, **kwargs: Any) -> Any:
-        args, loc, _ = self._parse_args(*args, **kwargs)
-        k, *args = [_traced(a) for a in (k - loc, *args)]
-        low, high = self._get_support(*args)
+        shapes, loc, _ = self._parse_args(*args, **kwargs)
+        k, *shapes = [_traced(a) for a in (k - loc, *shapes)]
+        low, high = self._get_support(*shapes)
         inside = np.logical_and(np.less_equal(low, k), np.less_equal(k, high))
         inside = np.logical_and(inside, np.equal(np.floor(k), k))
-        value = np.where(inside, getattr(self, f"_{name}")(k, *args), outside)
-        return np.where(_valid(self, args, 1), value, np.nan)
+        value = np.where(inside, getattr(self, f"_{name}")(k, *shapes), outside)
+        return np.where(_valid(self, shapes, 1), value, np.nan)
 
     return method
 
