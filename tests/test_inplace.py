@@ -138,6 +138,17 @@ def test_rows_and_columns():
     check(f, np.array([[0.5, -1.5], [2.0, 0.25]]))
 
 
+@np.vectorize
+def _smooth(a, b):
+    return a * b if a > 0 else a - b
+
+
+def test_concatenators_and_vectorize():
+    check(lambda x: (np.r_[x, 1.0] ** 2, np.c_[x, x * 2], _smooth(x, 2.0)), X)
+    assert np.r_[1:3, 5].tolist() == [1, 2, 5]
+    assert _smooth(1.0, 3.0) == 3.0
+
+
 def test_overlapping_writes():
     def f(x):
         x = x * 1

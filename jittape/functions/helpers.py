@@ -13,6 +13,7 @@ from jittape.functions.join import concatenate
 from jittape.functions.shape import broadcast_to, moveaxis, ravel, to_shape
 from jittape.ops.declare import Case
 from jittape.trace.dispatch import implements
+from jittape.trace.patches import patch_numpy, switches
 from jittape.trace.recorder import here
 from jittape.trace.tracer import Tracer, _describe, tracer_method
 from jittape.trace.views import root_of
@@ -181,3 +182,22 @@ def tolist(self: Tracer) -> Any:
 
 def list_of(a: Any) -> Any:
     return [list_of(x) for x in a] if a.ndim else a
+
+
+def _call_vectorized(self: np.vectorize, /, *args: Any, **kwargs: Any) -> Any:
+    """Functions that were vectorised before any trace was open."""
+    if any(map(_traced, (*args, *kwargs.values()))):
+        return vectorize.__call__(self, *args, **kwargs)  # type: ignore[arg-type]
+    return _vectorize_call(self, *args, **kwargs)
+
+
+_vectorize_call = np.vectorize.__call__
+
+
+def _switch(call: Callable) -> Callable[[], None]:
+    return lambda: setattr(np.vectorize, "__call__", call)
+
+
+patch_numpy("r_", Rows())
+patch_numpy("c_", Columns())
+switches.append((_switch(_call_vectorized), _switch(_vectorize_call)))

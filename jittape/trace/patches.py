@@ -138,6 +138,12 @@ def recorded(function: Callable) -> Callable:
     return function if found is None or not found[1].direct else found[1]
 
 
+def patch_numpy(name: str, standin: Any) -> None:
+    """While tracing, np.<name> is `standin`, which does for plain arguments what NumPy does."""
+    _numpy_originals[name] = getattr(np, name)
+    _numpy[name] = standin
+
+
 def patch_math(name: str, record: Callable) -> None:
     """While tracing, math.<name> called with a tracer is `record`."""
     _math[name] = PatchedMath(getattr(math, name), record)
@@ -145,7 +151,7 @@ def patch_math(name: str, record: Callable) -> None:
 
 # -- while traces are open -------------------------------------------------------------------
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _modules = 0  # how many modules were imported when the first trace opened
 _open: set[int] = set()  # ids of the concrete traces that are open, in any thread
 _originals: dict[int, tuple[Any, Patched]] = {}
@@ -230,14 +236,15 @@ def install() -> None:
     """Called once when all functions are known."""
     _math_originals.update({name: p.original for name, p in _math.items()})
     for p in (*_numpy.values(), *_math.values()):
-        _originals[id(p.original)] = (p.original, p)
+        if isinstance(p, Patched):
+            _originals[id(p.original)] = (p.original, p)
     recorder.opened, recorder.closed, recorder.reach = opened, closed, reach
 
 
 def _after_fork() -> None:
     """Only the forking thread lives on in the child."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _open.intersection_update([id(t) for t in open_traces()])
     if not _open:
         _restore()

@@ -133,9 +133,10 @@ class Trace:
                 closed(trace)
         del traces[self.level :]
         error = exc[1] if len(exc) > 1 else None
-        if isinstance(error, ValueError) and isinstance(error.__cause__, TraceError):
+        hidden = getattr(error, "__cause__", None) or getattr(error, "__context__", None)
+        if isinstance(error, ValueError) and isinstance(hidden, TraceError):
             # NumPy's "setting an array element with a sequence" hides what is to be told
-            raise error.__cause__.with_traceback(error.__traceback__) from None
+            raise hidden.with_traceback(error.__traceback__) from None
 
     # -- values ------------------------------------------------------------------------------
 
