@@ -35,7 +35,17 @@ CONTIGUOUS = {
     np.asfortranarray: "F_CONTIGUOUS",
 }
 # ndarray's methods that return copies but may be written with layout ops
-COPIES = ("flatten", "copy", "repeat", "take", "round", "clip", "conj", "conjugate", "compress")
+COPIES: tuple[str, ...] = (
+    "flatten",
+    "copy",
+    "repeat",
+    "take",
+    "round",
+    "clip",
+    "conj",
+    "conjugate",
+    "compress",
+)
 COPIES += ("choose", "cumsum", "cumprod", "dot", "trace", "astype", "tolist", "item", "nonzero")
 
 

@@ -130,7 +130,7 @@ class Buffer(np.ndarray):
         else:
             np.ndarray.put(self, indices, values, mode)
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, /, *inputs: Any, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: Any, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.get("out", ())
         for x in (*inputs, *out):
             if isinstance(x, Tracer):
@@ -168,7 +168,7 @@ class Buffer(np.ndarray):
     def __reduce__(self) -> Any:
         return self.view(np.ndarray).__reduce__()
 
-    def __deepcopy__(self, memo: dict) -> Any:
+    def __deepcopy__(self, memo: Any) -> Any:
         return self.copy()
 
 
@@ -274,7 +274,7 @@ class TracedBuffer(Buffer):
             found = self._tracer = _located(self)
         return found
 
-    def __array_ufunc__(self, ufunc: Any, method: str, /, *inputs: Any, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: Any, *inputs: Any, **kwargs: Any) -> Any:
         return Buffer.__array_ufunc__(self, ufunc, method, *inputs, **kwargs)
 
     def __array_function__(self, func: Callable, types: Any, args: Any, kwargs: Any) -> Any:

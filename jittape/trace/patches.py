@@ -83,7 +83,7 @@ class PatchedNumpy(Patched):
         return buffers_of(_DEFINITE.get(original, original)(*args, **kwargs), args)
 
 
-_DEFINITE = {np.empty: np.zeros, np.empty_like: np.zeros_like}
+_DEFINITE: dict[Any, Callable] = {np.empty: np.zeros, np.empty_like: np.zeros_like}
 
 
 ALIASING = {np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray}
