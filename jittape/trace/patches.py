@@ -116,8 +116,6 @@ sum prod mean std var max min amax amin dot inner cross vdot trapezoid interp di
 sort argsort lexsort argmax argmin median average any all ptp atleast_1d atleast_2d count_nonzero
 """
 
-# undefined content would make each trace another program
-_DEFINED = {np.empty: np.zeros, np.empty_like: np.zeros_like}
 _numpy: dict[str, Any] = {
     name: PatchedNumpy(getattr(np, name)) for name in (_CREATE + " " + _LISTS).split()
 }
