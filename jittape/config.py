@@ -49,8 +49,8 @@ class Config:
         if name not in SETTINGS:
             raise AttributeError(f"jittape.config has no setting {name!r}: {', '.join(SETTINGS)}")
         kind = SETTINGS[name][0]
-        accepted = type(value) is kind and int(value) >= 0
-        if not accepted:
+        number: Any = value
+        if type(value) is not kind or number < 0:
             raise TypeError(f"jittape.config.{name} takes {kind.__name__}, not {value!r}")
         attributes = self.__dict__
         attributes[name] = value
