@@ -7,7 +7,7 @@ with jittape.config.override(debug_nans=True): ...
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,12 +19,15 @@ SETTINGS: dict[str, tuple[type, Any, str]] = {
         "compare every replay with a fresh trace (runs the function each time)",
     ),
     "debug_nans": (bool, False, "raise NonFiniteError where the first NaN or inf arises"),
-    "bit_exact": (bool, False, "replay with NumPy's own loops only, bit by bit as traced"),
+    "bit_exact": (bool, False, "programs made from now on use NumPy's own loops only"),
     "max_tapes": (int, 64, "tapes kept per key (argument types and state); the oldest is dropped"),
     "max_keys": (int, 256, "keys kept per function; the oldest is dropped"),
     "max_retraces": (int, 32, "traces of one function after which a RetraceWarning is given"),
-    "threads": (int, 0, "threads of the sweep; 0: as many as Numba uses"),
+    "threads": (int, 0, "threads of large sweeps; 0: as many as there are cores"),
 }
+
+# what a change of a setting has to be told to: name -> function of the new value
+listeners: dict[str, Callable[[Any], None]] = {}
 
 
 class Config:
@@ -54,6 +57,8 @@ class Config:
             raise TypeError(f"jittape.config.{name} takes {kind.__name__}, not {value!r}")
         attributes = self.__dict__
         attributes[name] = value
+        if name in listeners:
+            listeners[name](value)
         attributes["plain"] = not (attributes.get("verify") or attributes.get("debug_nans"))
 
     @contextmanager

@@ -239,6 +239,19 @@ def test_config_refuses_unknown_names_and_types():
     assert "verify" in repr(jittape.config)
 
 
+def test_settings_reach_the_executor():
+    from jittape.execute import choose, threads
+
+    before = threads.get_num_threads(), choose.exact
+    with jittape.config.override(threads=1, bit_exact=True):
+        assert threads.get_num_threads() == 1 and choose.exact
+        x = np.linspace(-3.0, 3.0, 1001)
+        f = jittape.jit(lambda x: np.sin(x) * np.cos(x))
+        for _ in range(3):
+            assert f(x).tobytes() == (np.sin(x) * np.cos(x)).tobytes()
+    assert (threads.get_num_threads(), choose.exact) == before
+
+
 def test_verify_mode_raises_at_the_first_difference_with_its_line():
     hidden = io.StringIO("0" * 5 + "9" * 100)  # what a file reads, jittape cannot see
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from jittape.execute import GuardFailure, IndexFailure
+from jittape.config import config, listeners
+from jittape.execute import GuardFailure, IndexFailure, choose, threads
 from jittape.execute import run as sweep
 from jittape.passes.evaluate import GuardFailed, evaluate
 from jittape.program import compile_program
@@ -16,6 +17,21 @@ from jittape.tape import Tape
 from jittape.trace import embed
 
 prepare = compile_program
+
+
+def _set_threads(n: int) -> None:
+    threads.set_num_threads(n or threads.limit())
+
+
+def _set_exact(exact: bool) -> None:
+    choose.exact = exact
+
+
+listeners.update(threads=_set_threads, bit_exact=_set_exact)
+if config.threads:
+    _set_threads(config.threads)
+if config.bit_exact:
+    _set_exact(True)
 
 __all__ = ["GuardFailed", "HostFailed", "outcome", "prepare", "run"]
 
