@@ -200,7 +200,7 @@ def test_threads_share_a_program():
         want = [run(program, [x]) for x in inputs]
         with ThreadPoolExecutor(4) as pool:
             for _ in range(5):
-                have = list(pool.map(lambda x: run(program, [x]), inputs))
+                have = list(pool.map(lambda x, p=program: run(p, [x]), inputs))
                 for w, h in zip(want, have, strict=True):
                     assert all(np.array_equal(a, b) for a, b in zip(w, h, strict=True))
 
