@@ -12,6 +12,8 @@ from numba import cfunc, njit, types
 
 from jittape.execute.primitives import (
     call_loop,
+    doubles,
+    floats,
     load1,
     load2,
     load4,
@@ -20,12 +22,14 @@ from jittape.execute.primitives import (
     loadf,
     local,
     move,
+    octets,
     store1,
     store2,
     store4,
     store8,
     stored,
     storef,
+    words,
 )
 
 SIGNATURE = types.void(types.int64, types.int64, types.int64, types.int64)
@@ -35,17 +39,13 @@ SIGNATURE = types.void(types.int64, types.int64, types.int64, types.int64)
 def copy_line(dst, ds, src, ss, count, size):
     """count elements of `size` bytes from a strided line to a strided line."""
     if ss == size and ds == size:
-        if count * size >= 256:
-            move(dst, src, count * size)
-            return
-    if size == 8:
+        move(dst, src, count * size)
+    elif size == 8:
         if ds == 8 and ss == 0:
             v = load8(src)
+            out = words(dst)
             for i in range(count):
-                store8(dst + 8 * i, v)
-        elif ds == 8 and ss == 8:
-            for i in range(count):
-                store8(dst + 8 * i, load8(src + 8 * i))
+                out[i] = v
         else:
             for i in range(count):
                 store8(dst + ds * i, load8(src + ss * i))
@@ -157,8 +157,9 @@ def moving(args, dims, steps, data):
         if size == 8:
             for i in range(rows):
                 v = load8(a + i * step)
+                out = words(b)
                 for j in range(columns):
-                    store8(b + 8 * j, v)
+                    out[j] = v
                 b += 8 * columns
         else:
             for i in range(rows):
@@ -186,11 +187,27 @@ def moving(args, dims, steps, data):
         s0, s1 = load8(steps), load8(steps + 8)
         s2, s3 = load8(steps + 16), load8(steps + 24)
         n = load8(dims)
-        if size == 8 and s0 == 1 and s1 == 8 and s2 == 8 and s3 == 8:
-            for i in range(n):
-                x = load8(b + 8 * i)
-                y = load8(c + 8 * i)
-                store8(d + 8 * i, x if load1(a + i) else y)
+        plain = (s1 == 8 or s1 == 0) and (s2 == 8 or s2 == 0)
+        if size == 8 and s0 == 1 and s3 == 8 and plain:
+            cond, xs, ys, out = octets(a), words(b), words(c), words(d)
+            if s1 == 8 and s2 == 8:
+                for i in range(n):
+                    x, y = xs[i], ys[i]
+                    out[i] = x if cond[i] else y
+            elif s1 == 8 and s2 == 0:
+                y = ys[0]
+                for i in range(n):
+                    x = xs[i]
+                    out[i] = x if cond[i] else y
+            elif s1 == 0 and s2 == 8:
+                x = xs[0]
+                for i in range(n):
+                    y = ys[i]
+                    out[i] = x if cond[i] else y
+            elif s1 == 0 and s2 == 0:
+                x, y = xs[0], ys[0]
+                for i in range(n):
+                    out[i] = x if cond[i] else y
         elif size == 8:
             for i in range(n):
                 x = load8(b + s1 * i)
@@ -273,15 +290,26 @@ def amul(args, dims, steps, data):
     n = load8(dims)
     if is_complex == 0 and width == 8:
         if s0 == 8 and s1 == 8 and s2 == 8:
+            gs, vs, out = doubles(a), doubles(b), doubles(c)
             for i in range(n):
-                g = loadd(a + 8 * i)
-                v = loadd(b + 8 * i)
-                stored(c + 8 * i, g * (v if g != 0.0 else 0.0))
+                g = gs[i]
+                v = vs[i]
+                out[i] = g * (v if g != 0.0 else 0.0)
         elif s0 == 0 and s1 == 8 and s2 == 8:
             g = loadd(a)
+            vs, out = doubles(b), doubles(c)
+            if g != 0.0:
+                for i in range(n):
+                    out[i] = g * vs[i]
+            else:
+                for i in range(n):
+                    out[i] = 0.0
+        elif s0 == 8 and s1 == 0 and s2 == 8:
+            v = loadd(b)
+            gs, out = doubles(a), doubles(c)
             for i in range(n):
-                v = loadd(b + 8 * i)
-                stored(c + 8 * i, g * (v if g != 0.0 else 0.0))
+                g = gs[i]
+                out[i] = g * (v if g != 0.0 else 0.0)
         else:
             for i in range(n):
                 g = loadd(a + s0 * i)
@@ -289,10 +317,17 @@ def amul(args, dims, steps, data):
                 stored(c + s2 * i, g * (v if g != 0.0 else 0.0))
     elif is_complex == 0:
         zero = loadf(data + 16)
-        for i in range(n):
-            g = loadf(a + s0 * i)
-            v = loadf(b + s1 * i)
-            storef(c + s2 * i, g * (v if g != zero else zero))
+        if s0 == 4 and s1 == 4 and s2 == 4:
+            gf, vf, outf = floats(a), floats(b), floats(c)
+            for i in range(n):
+                h = gf[i]
+                w = vf[i]
+                outf[i] = h * (w if h != zero else zero)
+        else:
+            for i in range(n):
+                g = loadf(a + s0 * i)
+                v = loadf(b + s1 * i)
+                storef(c + s2 * i, g * (v if g != zero else zero))
     elif width == 8:
         for i in range(n):
             gr, gi = loadd(a + s0 * i), loadd(a + s0 * i + 8)
@@ -318,8 +353,13 @@ def cast(args, dims, steps, data):
     s0, s1 = load8(steps), load8(steps + 8)
     n = load8(dims)
     if src == 0 and dst == 3:  # bool -> float64
-        for i in range(n):
-            stored(c + s1 * i, float(load1(a + s0 * i)))
+        if s0 == 1 and s1 == 8:
+            bools, out = octets(a), doubles(c)
+            for i in range(n):
+                out[i] = bools[i]
+        else:
+            for i in range(n):
+                stored(c + s1 * i, float(load1(a + s0 * i)))
     elif src == 1 and dst == 3:  # int64 -> float64
         for i in range(n):
             stored(c + s1 * i, float(load8(a + s0 * i)))

@@ -102,3 +102,22 @@ def local(typingctx, words):
         return builder.ptrtoint(place, _I64)
 
     return types.int64(words), codegen
+
+
+def _pointer(ir_type, nb_type):
+    @intrinsic
+    def pointer(typingctx, address):
+        def codegen(context, builder, signature, args):
+            return builder.inttoptr(args[0], ir_type.as_pointer())
+
+        return types.CPointer(nb_type)(types.int64), codegen
+
+    return pointer
+
+
+# Loops over these are vectorised; loops over loads and stores by address are not, since LLVM does
+# not see that the addresses advance evenly.
+doubles = _pointer(ir.DoubleType(), types.float64)
+floats = _pointer(ir.FloatType(), types.float32)
+words = _pointer(_I64, types.int64)
+octets = _pointer(ir.IntType(8), types.uint8)

@@ -30,7 +30,7 @@ class GuardFailure:
 class Workspace:
     """Memory of one running call: never shared between threads or with an inner call."""
 
-    __slots__ = ("memory", "base", "base_address", "arena", "keep")
+    __slots__ = ("memory", "base", "base_address", "arena", "words", "control")
 
     def __init__(self, linked: Linked):
         program = linked.program
@@ -47,8 +47,15 @@ class Workspace:
         self.base[1] = start + shift + arena
         self.base[2] = start + shift + arena + scratch * linked.workers
         self.base_address = address.data_address(self.base)
+        self.words = np.array(
+            [linked.T, self.base_address, linked.code_address, threads.THRESHOLD], np.int64
+        )
+        self.control = address.data_address(self.words)
         for k, c in enumerate(linked.consts):
             self.base[FIRST_SLOT + len(program.inputs) + k] = address.data_address(c)
+        for v, offset in linked.fixed:
+            value = linked.consts[v - len(program.inputs)]
+            self.arena[offset : offset + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
 
 
 def _kernel_addresses(kernels: set, vectors: list) -> dict:
@@ -104,8 +111,11 @@ class Linked:
             if scalar and a.dtype == np.float64:
                 kinds[1] = id(float)
             types += [id(a.dtype), *kinds]
-        types += [self.out_slot, len(tape.outputs), len(program.places.resident)]
-        for v, offset in program.places.resident:
+        resident = program.places.resident
+        self.fixed = [r for r in resident if r[0] >= n_in and not tape.consts[r[0] - n_in].live]
+        moved = [r for r in resident if r[0] < n_in or tape.consts[r[0] - n_in].live]
+        types += [self.out_slot, len(tape.outputs), len(moved)]
+        for v, offset in moved:
             types += [FIRST_SLOT + v, offset, tape.aval(v).nbytes]
         words[1] = n_in
         words[2] = len(words)
@@ -142,19 +152,22 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
     if type(inputs) is not tuple:
         inputs = tuple(inputs)
     outs = tuple([_empty(shape, dtype) for shape, dtype in linked.new])
-    ws = linked.workspace()
+    pool = linked.pool
     try:
-        for slot, value in linked.refresh:
-            _refresh(linked, ws, slot, value)
-        status = linked.enter(
-            linked.T, ws.base_address, linked.code_address, id(inputs), id(outs), threshold()
-        )
+        ws = pool.pop()
+    except IndexError:
+        ws = Workspace(linked)
+    try:
+        if linked.refresh:
+            for slot, value in linked.refresh:
+                _refresh(linked, ws, slot, value)
+        status = linked.enter(ws.control, id(inputs), id(outs))
         if status:
             failure = _resume(linked, ws, status, inputs, outs)
             if failure is not None:
                 return failure
     finally:
-        linked.pool.append(ws)
+        pool.append(ws)
     return list(outs)
 
 
@@ -180,9 +193,7 @@ def _resume(linked: Linked, ws: Workspace, status: int, inputs: tuple, outs: tup
     program = linked.program
     if status & 7 == 5:
         inputs = _normalise(linked, inputs)
-        status = linked.enter(
-            linked.T, ws.base_address, linked.code_address, id(inputs), id(outs), threshold()
-        )
+        status = linked.enter(ws.control, id(inputs), id(outs))
         if status == 5:
             raise RuntimeError("an input could not be brought to the layout the program expects")
     while status:

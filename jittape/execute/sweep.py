@@ -376,12 +376,17 @@ def sweep(T, base, code, step, threshold):
         step += 1
 
 
-@njit(nogil=True, cache=True)
-def enter(T, base, code, inputs, outputs, threshold):
+@njit("int64(int64,int64,int64)", nogil=True, cache=True)
+def enter(control, inputs, outputs):
     """sweep from the start, for tuples of inputs and results given by their ids.
 
-    Reads the public PyArrayObject layout; returns AT_INPUT where an input is not an aligned,
-    contiguous array (or scalar) of the very dtype planned for."""
+    control: T, base, code, address of the threshold. Reads the public PyArrayObject layout;
+    returns AT_INPUT where an input is not an aligned, contiguous array (or scalar) of the very
+    dtype planned for."""
+    T = load8(control)
+    base = load8(control + 8)
+    code = load8(control + 16)
+    threshold = load8(load8(control + 24))
     n_in = load8(T + 8)
     types = T + 8 * load8(T + 16)
     array = load8(types)

@@ -7,6 +7,8 @@ import platform
 import threading
 from typing import Any
 
+import numpy as np
+
 # A group that costs more than this many element operations (about 60 microseconds) is shared
 # among threads; handing it out costs about 8.
 SHARED_FROM = 200_000
@@ -26,16 +28,17 @@ def limit() -> int:
 
 
 _n = limit()
-_threshold = SHARED_FROM if _n > 1 else 0
+_threshold = np.array([SHARED_FROM if _n > 1 else 0])  # a word that the sweep reads
+THRESHOLD: int = _threshold.__array_interface__["data"][0]
 
 
 def set_num_threads(n: int) -> None:
     """Let elementwise sweeps and reductions use at most n threads. Results do not depend on it."""
-    global _n, _threshold
+    global _n
     if n < 1:
         raise ValueError("the number of threads is at least 1")
     _n = min(n, limit())
-    _threshold = SHARED_FROM if _n > 1 else 0
+    _threshold[0] = SHARED_FROM if _n > 1 else 0
 
 
 def get_num_threads() -> int:
@@ -43,7 +46,7 @@ def get_num_threads() -> int:
 
 
 def threshold() -> int:
-    return _threshold
+    return int(_threshold[0])
 
 
 _lock = threading.Lock()
