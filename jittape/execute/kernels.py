@@ -446,3 +446,48 @@ def indexing(args, dims, steps, data):
                 store8(steps, 1)
                 return
             move(c + width * k, b + width * i, width)
+
+
+@cfunc(SIGNATURE, cache=True)
+def product(args, dims, steps, data):
+    """Small float64 matrix products, where a BLAS call would cost more than the product.
+
+    dims: (batch, m, k, n) and steps as matmul's loop has them. Four columns at a time."""
+    a, b, c = load8(args), load8(args + 8), load8(args + 16)
+    m, k, n = load8(dims + 8), load8(dims + 16), load8(dims + 24)
+    a0, a1 = load8(steps + 24), load8(steps + 32)
+    b0, b1 = load8(steps + 40), load8(steps + 48)
+    c0, c1 = load8(steps + 56), load8(steps + 64)
+    for _ in range(load8(dims)):
+        for i in range(m):
+            row = a + i * a0
+            j = 0
+            while j + 4 <= n:
+                p, q = row, b + j * b1
+                s = t = u = v = 0.0
+                for _l in range(k):
+                    x = loadd(p)
+                    s += x * loadd(q)
+                    t += x * loadd(q + b1)
+                    u += x * loadd(q + 2 * b1)
+                    v += x * loadd(q + 3 * b1)
+                    p += a1
+                    q += b0
+                out = c + i * c0 + j * c1
+                stored(out, s)
+                stored(out + c1, t)
+                stored(out + 2 * c1, u)
+                stored(out + 3 * c1, v)
+                j += 4
+            while j < n:
+                p, q = row, b + j * b1
+                s = 0.0
+                for _l in range(k):
+                    s += loadd(p) * loadd(q)
+                    p += a1
+                    q += b0
+                stored(c + i * c0 + j * c1, s)
+                j += 1
+        a += load8(steps)
+        b += load8(steps + 8)
+        c += load8(steps + 16)

@@ -64,7 +64,7 @@ def _kernel_addresses(kernels: set, vectors: list) -> dict:
     from jittape.execute import kernels as own
 
     names = {"move": own.moving, "folding": own.folding, "amul": own.amul, "cast": own.cast,
-             "indexing": own.indexing}  # fmt: skip
+             "indexing": own.indexing, "product": own.product}  # fmt: skip
     found = {}
     for k in kernels:
         if isinstance(k[0], str):

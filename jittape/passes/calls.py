@@ -13,6 +13,7 @@ from jittape.passes.views import View, broadcast, contiguous_strides
 
 # Ops that give their first operand with something replaced: in place where it dies.
 REPLACING = ("update", "add_at", "put", "scatter_add_to")
+PRODUCT = 512  # multiplications up to which jittape's own matrix product is used
 TEMP = -2  # pseudo slot: the region of the arena for temporaries of one step
 
 
@@ -213,7 +214,11 @@ def product(
 ) -> list[Call]:
     """matmul; its loop takes transposed operands by their strides, so they are not copied."""
     calls: list[Call] = []
-    a, b = (readable(o, temp, calls) for o in ops)
+    if own_product(s):
+        kernel = ("product",)
+        a, b = ops
+    else:
+        a, b = (readable(o, temp, calls) for o in ops)
     batch = out.shape[:-2]
     m, k = a.shape[-2:]
     n = b.shape[-1]
@@ -232,6 +237,12 @@ def product(
     args = [(o.slot, o.offset) for o in (a, b, out)]
     outer = [tuple(r) for r in rows]
     return [*calls, Call(kernel, None, args, (last[0], m, k, n), steps, outer)]
+
+
+def own_product(s: Signature) -> bool:
+    """Whether a product is too small for BLAS."""
+    a, b = s.avals
+    return s.out.dtype == np.float64 and a.shape[-2] * a.shape[-1] * b.shape[-1] <= PRODUCT
 
 
 def readable(o: Operand, temp: list[int], calls: list[Call]) -> Operand:

@@ -14,7 +14,7 @@ import numpy as np
 
 from jittape.ops.declare import Kind, Signature, signatures
 from jittape.passes import kernels, views
-from jittape.passes.calls import REPLACING, callable_here, parts
+from jittape.passes.calls import REPLACING, callable_here, own_product, parts
 from jittape.passes.views import View
 from jittape.tape import Tape
 
@@ -40,7 +40,7 @@ class Info:
     vote: tuple[int, int] = (0, 0)  # columns wanted, weight
     rels: tuple[int, ...] = ()
     lines: tuple[Any, ...] = ()
-    parts: Any = ()  # of a POKE: (operand, where it goes in the result)
+    parts: Any = ()  # of a POKE: (operand, where it goes in the result); of a product: its call
 
 
 def aliases(tape: Tape) -> tuple[np.ndarray, np.ndarray, np.ndarray, list, list]:
@@ -161,12 +161,24 @@ def describe(
         return info
     if kind in (Kind.PLACE, Kind.GUFUNC, Kind.GATHER, Kind.SCATTER, Kind.ACCUMULATE):
         kernel = kernels.find(s) if kind in (Kind.GUFUNC, Kind.ACCUMULATE) else s.op.name
+        if kind is Kind.GUFUNC and s.out.ndim == 2 and not large and small_product(s, vs):
+            info = Info(number, LANES, s, ("product",), rels=(OTHER, OTHER))
+            m, k = s.avals[0].shape
+            out = views.whole(s.out.shape, 8)
+            strides = (0, 0, 0, *vs[0].strides, *vs[1].strides, *out.strides)
+            info.parts = ((1, m, k, s.out.shape[1]), strides)
+            return info
         if kernel is not None and callable_here(s, vs):
             places = parts(s) if kind is Kind.PLACE else literal_part(s, row)
             if places and pokes(s, vs, large, places):
                 return Info(number, POKE, s, kernel, parts=places)
             return Info(number, UPDATE if s.op.name in REPLACING else CALL, s, kernel)
     return Info(number, HOST, s)
+
+
+def small_product(s: Signature, vs: list[View]) -> bool:
+    sizes = [v.size for v in vs] + [s.out.size]
+    return callable_here(s, vs) and own_product(s) and max(sizes) <= SMALL
 
 
 def literal_part(s: Signature, row: int) -> list:

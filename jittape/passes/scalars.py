@@ -45,6 +45,8 @@ def line(info: Info) -> tuple[tuple, tuple, tuple]:
     """(kernel, dims, steps) of a call on a whole small value."""
     if info.kind == sch.SCALAR:
         return info.kernel, (1, 1, 1, 0), (0, 0, 0, 0)
+    if info.kernel == ("product",):
+        return info.kernel, *info.parts
     steps = tuple(x[0][1] if x else 0 for x in info.lines)
     if info.kind == sch.LANES_SUM:
         return info.kernel, (info.n, 1, info.n, 0), (0, *steps, 0)
