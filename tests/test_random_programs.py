@@ -18,7 +18,7 @@ import jittape
 PROGRAMS = int(os.environ.get("JITTAPE_TEST_PROGRAMS", "30"))
 
 # seeds whose programs were wrong once
-FAILED_ONCE: list[int] = []
+FAILED_ONCE = [9, 68, 89, 157, 214, 2380, 2693]
 
 
 def close(a, b, rtol, scale):

@@ -44,14 +44,16 @@ def argsort(
     if axis is None or a.ndim == 0:
         a, axis = ravel(a), -1
     axis = normalize_axis_index(axis, a.ndim)
-    return swapaxes(ops.argsort(swapaxes(a, axis, -1)), axis, -1)
+    # equal elements come in the order in which NumPy's default, which is not stable, leaves them
+    stably = bool(stable) or kind in ("stable", "mergesort")
+    return swapaxes(ops.argsort(swapaxes(a, axis, -1), stable=stably), axis, -1)
 
 
 @tracer_method("argsort")
 def _argsort(
     self: Tracer, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
 ) -> Any:
-    return argsort(self, axis, kind, order)
+    return argsort(self, axis, kind, order, stable=stable)
 
 
 @implements(np.sort, cases=_CASES, kinks=_TIES)
@@ -61,7 +63,7 @@ def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable:
     if axis is None:
         a, axis = ravel(a), -1
     axis = normalize_axis_index(axis, a.ndim)
-    return along(a, argsort(a, axis), axis)
+    return along(a, argsort(a, axis, "stable"), axis)
 
 
 @implements(np.partition, cases=(Case(((5,), 2)), Case(((2, 3), 1), {"axis": 0})), kinks=_TIES)

@@ -10,19 +10,24 @@ from jittape.ops.declare import Case, Kind, Op, declare
 from jittape.types import Aval, aval
 
 
-def _argsort(x: Any) -> Any:
-    return np.argsort(x, axis=-1, kind="stable")
+def _argsort(x: Any, stable: bool) -> Any:
+    return np.argsort(x, axis=-1, kind="stable" if stable else None)
 
 
 argsort: Op = declare(
     Op(
         name="argsort",
         kind=Kind.HOST,
-        infer=lambda x: aval(x.shape, np.int64),
+        infer=lambda x, stable: aval(x.shape, np.int64),
         evaluate=_argsort,
+        params=("stable",),
         flat=True,
-        cases=(Case(((5,),)), Case(((2, 3),)), Case(((0,),), name="empty")),
-        doc="stable order of the elements along the last axis",
+        cases=(
+            Case(((5,),), {"stable": True}),
+            Case(((2, 3),), {"stable": False}),
+            Case(((0,),), {"stable": True}, name="empty"),
+        ),
+        doc="order of the elements along the last axis; equal ones in NumPy's order, or stably",
     )
 )
 

@@ -10,7 +10,8 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.passes.evaluate import evaluate
 from jittape.tape import Tape
-from jittape.trace.recorder import Trace, here
+from jittape.trace.buffers import buffers_of
+from jittape.trace.recorder import Trace, here, open_traces
 from jittape.trace.tracer import Tracer, number_of, trace_of, value_of
 from jittape.trace.views import snapshot
 from jittape.types import Aval, aval_of
@@ -72,7 +73,9 @@ def embed(tape: Tape, operands: Sequence[Any]) -> list[Any]:
     computed at once where there is none."""
     trace = trace_of(operands)
     if trace is None:
-        return [v[()] if v.ndim == 0 else v for v in compute(tape, operands)]
+        values = [v[()] if v.ndim == 0 else v for v in compute(tape, operands)]
+        # within a traced function they are fresh arrays like those of np.zeros
+        return [buffers_of(v) for v in values] if open_traces() else values
     numbers = trace.inline(tape, [number_of(trace, x) for x in operands])
     stretch = _Stretch(tape, operands)
     avals = [tape.aval(v) for v in tape.outputs.tolist()]
