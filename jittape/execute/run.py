@@ -62,9 +62,10 @@ def _kernel_addresses(kernels: set, vectors: list) -> dict:
     """Addresses of own kernels by name, and of ufunc loops. vectors: keeps what they point at."""
     announce_compilation()
     from jittape.execute import kernels as own
+    from jittape.execute import moves
 
-    names = {"move": own.moving, "folding": own.folding, "amul": own.amul, "cast": own.cast,
-             "indexing": own.indexing, "product": own.product}  # fmt: skip
+    names = {"move": moves.moving, "folding": own.folding, "amul": own.amul, "cast": own.cast,
+             "indexing": moves.indexing, "product": own.product}  # fmt: skip
     found = {}
     for k in kernels:
         if isinstance(k[0], str):
@@ -95,7 +96,7 @@ class Linked:
         self.stride = (program.places.scratch + 1024) & ~63
         tape = program.tape
         n_in = len(tape.inputs)
-        self.consts = [np.require(c.value, c.aval.dtype, "CA") for c in tape.consts]
+        self.consts = [np.require(c.value, c.aval.dtype, ["C", "A"]) for c in tape.consts]
         self.refresh = [
             (FIRST_SLOT + n_in + k, c.value)
             for k, c in enumerate(tape.consts)
@@ -179,7 +180,7 @@ def _refresh(linked: Linked, ws: Workspace, slot: int, value: Any) -> None:
 def _normalise(linked: Linked, inputs: tuple) -> tuple:
     fixed = []
     for a, have in zip(linked.program.inputs, inputs, strict=True):
-        x = np.require(have, a.dtype, "CA")
+        x = np.require(have, a.dtype, ["C", "A"])
         if x.shape != a.shape:
             raise ValueError(f"expected shape {a.shape}, got {x.shape}")
         if not x.dtype.isnative or x.dtype is not a.dtype:

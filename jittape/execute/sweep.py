@@ -2,6 +2,9 @@
 
 `base` is the table of slot addresses of one call: arena, scratch, partials, then inputs,
 constants and results.
+
+One file, whatever its length: Numba's disk cache does not see edits in other modules that a
+function inlines.
 """
 
 from __future__ import annotations

@@ -64,38 +64,37 @@ def aliases(tape: Tape) -> tuple[np.ndarray, np.ndarray, np.ndarray, list, list]
     vid[first:] = ids[inverse] if len(used) else 0
     is_view = viewing[inverse] if len(used) else np.zeros(0, np.bool_)
     is_view |= fixed_rows(tape, used, inverse)
-    copies = []
-    loads = []
+    copies: list[int] = []
+    loads: list[tuple] = []
     memo: dict = {}
     ptr, args = tape.arg_ptr, tape.args
     big = [tape.aval(v).nbytes > COPY_IN for v in range(first)]
     for i in np.flatnonzero(is_view).tolist():
         a = args[ptr[i]]
         key = (inverse[i], int(vid[a]), args[ptr[i + 1] - 1])
-        v = memo.get(key, memo)
-        if v is memo:
+        to: Any = memo.get(key, memo)
+        if to is memo:
             s = used[inverse[i]]
             old = views.views[vid[a]]
             if s.op.name == "take":
-                v = views.row(old, int(tape.consts[args[ptr[i] + 1] - tape.n_inputs].value))
+                to = views.row(old, int(tape.consts[args[ptr[i] + 1] - tape.n_inputs].value))
             elif s.op.name == "stop_gradient":
-                v = old
+                to = old
             elif s.op.kind is Kind.REDUCE:
-                strides = views.reshaped(old, s.out.shape)
-                v = views.view(s.out.shape, strides, old.offset, old.itemsize)
+                to = views.layout("reshape", (s.out.shape,), old)
             else:
-                v = views.layout(s.op.name, s.params, old)
-            memo[key] = v
-        if v is None:
+                to = views.layout(s.op.name, s.params, old)
+            memo[key] = to
+        if to is None:
             copies.append(i)
             is_view[i] = False
-        elif root[a] < first and big[root[a]] and v.size <= SMALL and v.contiguous:
+        elif root[a] < first and big[root[a]] and to.size <= SMALL and to.contiguous:
             # A few elements of a large input are copied into the arena.
-            loads.append((i, int(root[a]), v))
+            loads.append((i, int(root[a]), to))
             is_view[i] = False
         else:
             root[first + i] = root[a]
-            vid[first + i] = v.id
+            vid[first + i] = to.id
     return root, vid, is_view, copies, loads
 
 
@@ -160,7 +159,9 @@ def describe(
             info.kind = LANES_SUM
         return info
     if kind in (Kind.PLACE, Kind.GUFUNC, Kind.GATHER, Kind.SCATTER, Kind.ACCUMULATE):
-        kernel = kernels.find(s) if kind in (Kind.GUFUNC, Kind.ACCUMULATE) else s.op.name
+        kernel = (s.op.name,)
+        if kind in (Kind.GUFUNC, Kind.ACCUMULATE):
+            kernel = kernels.find(s)
         if kind is Kind.GUFUNC and s.out.ndim == 2 and not large and small_product(s, vs):
             info = Info(number, LANES, s, ("product",), rels=(OTHER, OTHER))
             m, k = s.avals[0].shape

@@ -189,7 +189,7 @@ class Lowering:
             )
             self.made[v] = (out, level)
             return
-        ident = kernels.identity(info.kernel[0], sig.out.dtype)
+        ident = kernels.identity(info.kernel[0], sig.out.dtype) or (0, 0)
         if info.kind == sch.TO_ROWS:
             x = self.packed(ops[0], info.shape, DIMS_FULL)
             out = self.home(v, DIMS_ROW, item)

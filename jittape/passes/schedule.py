@@ -86,9 +86,9 @@ def schedule(tape: Tape) -> Schedule:
     infos: list[Info] = []
     info = classify(tape, root, vid, is_view, copies, infos)
     for i, r, v in loads:
-        key = ("load", (r, v.offset, v.size * v.itemsize))
+        load = ("load", (r, v.offset, v.size * v.itemsize))
         info[i] = len(infos)
-        infos.append(Info(len(infos), SCALAR, tape.signature(i), key))
+        infos.append(Info(len(infos), SCALAR, tape.signature(i), load))
     counts = np.bincount(info, minlength=len(infos)) if n else np.zeros(len(infos), np.int64)
     columns = choose_columns(infos, counts)
     kinds = np.zeros(len(infos), np.int32)
