@@ -198,12 +198,6 @@ def mvn(mu, chol):
     return -0.5 * (z**2).sum() - len(X) * np.log(np.diagonal(L)).sum()
 
 
-def scipy_norm(mu, sigma):
-    from scipy.stats import norm
-
-    return np.sum(norm.logpdf(Z[:5], mu, sigma))
-
-
 def ridge(lam):
     w = np.linalg.solve(X.T @ X + lam * np.eye(3), X.T @ Y)
     return np.sum((Y - X @ w) ** 2)
@@ -291,7 +285,6 @@ CASES = {
     "sharpe": (sharpe, [(n(3),), (n(3),)], {"hessian": True}),
     "correlation": (correlation, [(n(6), n(6)), (n(6), n(6))], {"hessian": True}),
     "mvn": (mvn, [(n(3), n(3, 3) * 0.3), (n(3), n(3, 3) * 0.3)], {"hessian": True}),
-    "scipy_norm": (scipy_norm, [(0.1, 1.2), (-0.4, 0.6)], {}),
     "ridge": (ridge, [(0.5,), (2.5,)], {"hessian": True}),
     "lstsq": (lstsq, [(n(6),), (n(6),)], {}),
     "polynomial": (polynomial, [(n(4), 0.5), (n(4), -1.5)], {"hessian": True}),

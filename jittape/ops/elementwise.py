@@ -4,7 +4,7 @@ A partial is a function of (output, *operands), the number 1 or -1, or None wher
 flows. Both modes derive from it:
 cotangent_i = amul(g, partial_i), tangent = sum of amul(t_i, partial_i). `amul` is the annihilating
 product: 0 where its first factor is 0, so that 0 * inf in a sweep is 0 (`where(x > 0, log(x), 0)`
-has no NaN gradient). Cotangents are transposed without conjugation (JAX's convention).
+has no NaN gradient); where an op selects, the partial is the first factor. Cotangents are transposed without conjugation (JAX's convention).
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ def ufunc_infer(ufunc: np.ufunc) -> Callable[..., Aval]:
     return infer
 
 
-def partial_vjp(partials: tuple[Partial, ...]) -> Callable[..., Any]:
+def partial_vjp(partials: tuple[Partial, ...], selects: bool = False) -> Callable[..., Any]:
     def vjp(g: Any, out: Any, *args: Any) -> tuple:
-        return tuple([None if p is None else _times(g, p, out, args) for p in partials])
+        return tuple([None if p is None else _times(g, p, out, args, selects) for p in partials])
 
     return vjp
 
 
-def partial_jvp(partials: tuple[Partial, ...]) -> Callable[..., Any]:
+def partial_jvp(partials: tuple[Partial, ...], selects: bool = False) -> Callable[..., Any]:
     def jvp(tangents: tuple, out: Any, *args: Any) -> Any:
         total = None
         for t, p in zip(tangents, partials, strict=True):
             if t is not None and p is not None:
-                term = _times(t, p, out, args)
+                term = _times(t, p, out, args, selects)
                 if isinstance(term, Refused):
                     raise DifferentiationError(term.why)
                 total = term if total is None else add(total, term)
@@ -65,9 +65,10 @@ def partial_jvp(partials: tuple[Partial, ...]) -> Callable[..., Any]:
     return jvp
 
 
-def _times(g: Any, partial: Partial, out: Any, args: tuple) -> Any:
+def _times(g: Any, partial: Partial, out: Any, args: tuple, selects: bool) -> Any:
     if callable(partial):
-        return amul(g, partial(out, *args))
+        p = partial(out, *args)
+        return amul(p, g) if selects else amul(g, p)
     if isinstance(partial, Refused):
         return partial
     return g if partial == 1 else negative(g)
@@ -80,8 +81,13 @@ def elementwise(
     kinks: str = "",
     cases: tuple[Case, ...] | None = None,
     doc: str = "",
+    selects: bool = False,
 ) -> Op:
-    """Declare a ufunc as an op. No partials: its derivative is zero wherever it exists."""
+    """Declare a ufunc as an op. No partials: its derivative is zero wherever it exists.
+
+    selects: the partials are finite and 0 where an operand is not taken; its cotangent is then 0
+    even for an infinite adjoint (`sqrt(maximum(v, 0))` where v < 0).
+    """
     name = ufunc.__name__
     if cases is None:
         cases = (UNARY_CASES, BINARY_CASES)[ufunc.nin - 1] if ufunc.nin < 3 else ()
@@ -91,8 +97,8 @@ def elementwise(
             kind=Kind.ELEMENTWISE,
             infer=ufunc_infer(ufunc),
             evaluate=ufunc,
-            vjp=partial_vjp(partials) if partials else None,
-            jvp=partial_jvp(partials) if partials else None,
+            vjp=partial_vjp(partials, selects) if partials else None,
+            jvp=partial_jvp(partials, selects) if partials else None,
             flat=not partials,
             kernel=ufunc,
             numpy=(ufunc,),
@@ -244,7 +250,11 @@ TIES = "the gradient is shared equally at ties; 0 where the result is NaN"
 
 def extremum(ufunc: np.ufunc) -> Op:
     return elementwise(
-        ufunc, lambda y, a, b: share(y, a, b), lambda y, a, b: share(y, b, a), kinks=TIES
+        ufunc,
+        lambda y, a, b: share(y, a, b),
+        lambda y, a, b: share(y, b, a),
+        kinks=TIES,
+        selects=True,
     )
 
 

@@ -59,7 +59,7 @@ sum = _reduction("sum", np.add, lambda g, out, x, axes: (expand(g, x.shape, axes
 def _extremum_vjp(g: Any, out: Any, x: Any, axes: tuple[int, ...]) -> tuple:
     hit = where(equal(x, expand(out, x.shape, axes)), x.dtype.type(1), x.dtype.type(0))
     count = sum(hit, axes=axes)
-    return (amul(expand(g / count, x.shape, axes), hit),)
+    return (amul(hit, expand(g / count, x.shape, axes)),)  # 0 where not selected, even for inf
 
 
 _TIES = "the gradient is shared equally among ties"

@@ -76,7 +76,13 @@ def to_complex(self: Tracer) -> complex:
 
 @tracer_method("__array__")
 def to_array(self: Tracer, dtype: Any = None, copy: Any = None) -> Any:
-    raise refuse_array(self)
+    # masks and positions, as in captured[order] and np.int64(x): no derivative is lost, and the
+    # guard keeps the tape to these very elements
+    if dtype is not None and np.dtype(dtype).kind in "iub":
+        return np.array(pin(self.astype(dtype)))
+    if self.dtype.kind not in "iub":
+        raise refuse_array(self)
+    return np.array(pin(self), dtype=dtype)
 
 
 @tracer_method("__hash__")

@@ -11,6 +11,7 @@ import ast
 import builtins
 import dis
 import linecache
+import math
 import sys
 import warnings
 from typing import Any
@@ -70,11 +71,12 @@ def told(t: Tracer) -> None:
         name = getattr(callee, "__qualname__", None) or str(callee)
         module = getattr(callee, "__module__", None)
         full = f"{module}.{name}" if module and module != "builtins" else name
+        remedies = [f"call it as {m.__name__}.{name}" for m in (math, np) if hasattr(m, name)]
+        remedies += ["use NumPy's function of that purpose", "wrap it in jittape.custom_vjp"]
         raise TraceError(
             f"{here()}: {full} takes the bare value of a traced number, so that its derivative "
-            f"would be lost. Call it through its module (math.{name}, np.{name}) if it was "
-            "imported from there, use NumPy's function of that purpose, wrap it in "
-            "jittape.custom_vjp, or pass jittape.stop_gradient(x) converted with float()"
+            f"would be lost: {', '.join(remedies)}, or pass jittape.stop_gradient(x) converted "
+            "with float()"
         )
     if following in _LOOKED_AT:
         return
@@ -96,12 +98,10 @@ def _instructions(frame: Any) -> tuple[str, str]:
     """The name of the instruction that runs in this frame, and of the one that uses its result."""
     found = ""
     for ins in dis.get_instructions(frame.f_code):
-        if found:
-            if ins.opname == "CACHE" or ins.opname.startswith("LOAD_") or ins.opname == "CALL":
-                continue
-            return found, ins.opname
-        if ins.offset == frame.f_lasti:
+        if ins.offset <= frame.f_lasti:  # below a call of Python code lasti is in the caches after
             found = ins.opname
+        elif not (ins.opname == "CACHE" or ins.opname.startswith("LOAD_") or ins.opname == "CALL"):
+            return found, ins.opname
     return found, ""
 
 

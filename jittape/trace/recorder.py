@@ -133,9 +133,12 @@ class Trace:
                 closed(trace)
         del traces[self.level :]
         error = exc[1] if len(exc) > 1 else None
-        hidden = getattr(error, "__cause__", None) or getattr(error, "__context__", None)
-        if isinstance(error, ValueError) and isinstance(hidden, TraceError):
-            # NumPy's "setting an array element with a sequence" hides what is to be told
+        hidden = error
+        while isinstance(hidden, (ValueError, SystemError)):
+            hidden = hidden.__cause__ or hidden.__context__
+        if hidden is not error and isinstance(hidden, TraceError):
+            # NumPy's "setting an array element with a sequence" hides what is to be told, as does
+            # C code that goes on after a callback has raised (scipy.optimize.brentq)
             raise hidden.with_traceback(error.__traceback__) from None
 
     # -- values ------------------------------------------------------------------------------
