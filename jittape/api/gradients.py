@@ -214,7 +214,7 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
         structure = tree.flatten(out, results)
         tape = inner.finish([*results, *extra])
     # the caller may write to its arrays later on
-    operands = [np.array(x) if isinstance(x, np.ndarray) else x for x in inner.operands]
+    operands = [x if isinstance(x, Tracer) else np.array(x) for x in inner.operands]
     values = embed(tape, operands)
     n = len(results)
     seeds = [int(v) for v in tape.outputs[:n] if tape.aval(int(v)).inexact]

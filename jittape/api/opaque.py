@@ -67,9 +67,11 @@ def arguments(structure: tree.Structure, static: Sequence, arrays: Sequence[Any]
 
 def numeric(x: Any) -> bool:
     """Whether a leaf is data; all others (int, bool, str, None, functions) are static."""
+    if isinstance(x, Tracer):
+        return True
     if isinstance(x, (np.ndarray, np.generic)):
         return x.dtype.kind in "fciub"
-    return isinstance(x, (Tracer, float, complex))
+    return isinstance(x, (float, complex))
 
 
 def concrete_call(owner: Any, args: tuple) -> tuple[np.ndarray, Layout]:

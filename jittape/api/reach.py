@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from jittape.trace.patches import Patched
+from jittape.trace.tracer import Tracer
 
 # scanning stops here; a program that reaches more than this is reported as truncated
 MAX_OBJECTS = 20_000
@@ -156,6 +157,8 @@ class Reach:
         self._seen[id(x)] = x
         if kind is types.FunctionType:
             self._visit_function(x)
+        elif issubclass(kind, Tracer):
+            return  # a leaked one: to be compared by identity
         elif isinstance(x, np.ndarray):
             self.arrays.append((x, label))
             if x.dtype.kind == "O":

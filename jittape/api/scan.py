@@ -196,7 +196,8 @@ def _fitted(value: Any, a: Aval, k: int, name: str) -> Any:
             f"{here()}: the body of scan, {name}, changes the shape of leaf {k} of the carry "
             f"from {a.shape} to {b.shape}; a carry keeps its shape"
         )
-    weak = isinstance(value, (int, float, complex)) or getattr(value, "_weak", False)
+    traced = isinstance(value, Tracer)
+    weak = value._weak if traced else isinstance(value, (int, float, complex))
     dtype = np.result_type(a.dtype, b.dtype)
     if weak and np.result_type(a.dtype, type(np.zeros((), b.dtype).item())) == a.dtype:
         dtype = a.dtype  # a Python number takes the dtype it meets (NEP 50)

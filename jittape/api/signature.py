@@ -17,6 +17,7 @@ import numpy as np
 
 from jittape import tree
 from jittape.trace.recorder import here
+from jittape.trace.tracer import Tracer
 
 _BY_VALUE = (
     int, bool, str, bytes, type(None), type(Ellipsis), range, frozenset, fractions.Fraction,
@@ -30,6 +31,8 @@ def is_dynamic(x: Any) -> bool:
     """Whether an argument leaf becomes an input of the tape."""
     if type(x) in _NUMBERS:
         return True
+    if isinstance(x, Tracer):
+        return False  # a leaked one
     if isinstance(x, (np.ndarray, np.generic)):
         return x.dtype.kind in "fciub"
     return isinstance(x, _NUMBERS)

@@ -265,7 +265,7 @@ def same_value(a: Any, b: Any) -> bool:
         return bool(a == b)
     if kind is complex:
         return same_value(a.real, b.real) and same_value(a.imag, b.imag)
-    if isinstance(a, np.generic):
+    if issubclass(kind, np.generic):
         return a.dtype == b.dtype and a.tobytes() == b.tobytes()
     if isinstance(a, tuple):
         return len(a) == len(b) and all(map(same_value, a, b))

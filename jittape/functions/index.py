@@ -186,7 +186,7 @@ def _getitem(self: Tracer, key: Any) -> Any:
                     return element(self, at, 2)
                 if layout_flags(self).c_contiguous:  # else flattening it would be a copy
                     return element(_flat(self, ints), at, 2)
-    elif isinstance(key, np.integer):
+    elif issubclass(type(key), np.integer):
         return element(self, int(key), 2)
     return getitem(self, key)
 

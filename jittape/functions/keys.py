@@ -136,7 +136,8 @@ def _index_array(k: Any) -> Any:
             f"{here()}: arrays used as indices must be of integer (or boolean) type, not {a.dtype}"
         )
     # an index array of the user's is read anew at each sweep
-    if isinstance(k, np.ndarray) and k.ndim and open_traces() and not is_frozen(a):
+    plain = isinstance(k, np.ndarray) and not isinstance(k, Tracer)
+    if plain and k.ndim and open_traces() and not is_frozen(a):
         return constant(k, live=True)
     return a
 

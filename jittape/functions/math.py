@@ -100,7 +100,7 @@ function("fmod", np.fmod, lambda x, y: y != 0)
 
 def _pow_within(x: Any, y: Any) -> Any:
     """Python raises for negative numbers to broken powers, and for 0 to negative ones."""
-    whole = isinstance(y, float) and y == int(y)
+    whole = type(y) in (float, np.float64) and y == int(y)
     if whole and y >= 0:
         return True
     return x != 0 if whole else x > 0

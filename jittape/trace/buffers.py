@@ -240,7 +240,7 @@ def buffers_of(result: Any, args: Any = ()) -> Any:
             return result
         owner = _owner(result)
         for a in args:
-            if a is result or (isinstance(a, np.ndarray) and _owner(a) is owner):
+            if a is result or (issubclass(type(a), np.ndarray) and _owner(a) is owner):
                 return _shared_view(result, a) if type(a) is Buffer else result
         return result.view(Buffer)
     if type(result) is tuple or type(result) is list:

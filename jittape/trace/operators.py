@@ -10,6 +10,7 @@ import operator
 import sys
 from _thread import get_ident
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,8 @@ def _reflected(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
 
 def _general(op: Op, left: Any, right: Any, self: Tracer) -> Any:
     other = right if left is self else left
+    if isinstance(other, Fraction):
+        other = float(other)
     if not isinstance(other, _ACCEPTED):
         if not hasattr(other, "__array__"):
             return NotImplemented

@@ -88,6 +88,14 @@ class Tracer:
 
     # -- attributes --------------------------------------------------------------------------
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """What isinstance sees: the type that the user's function gets without jittape, so that
+        it takes the same branch. type(x) is Tracer."""
+        if self._aval.shape:
+            return np.ndarray
+        return self._aval.dtype.type
+
     shape = property(lambda self: self._aval.shape)
     ndim = property(lambda self: self._aval.ndim)
     size = property(lambda self: self._aval.size)
