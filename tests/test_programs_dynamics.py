@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables)
 """Programs as scientists write them: integrators, iterations, stencils, filters of state."""
 
 import dataclasses
@@ -273,7 +274,9 @@ def bisection(a):
 def ping_pong_recursion(x, n):
     if n == 0:
         return x
-    return 0.5 * ping_pong_recursion(np.sin(x), n - 1) + x * ping_pong_recursion(x / 2, n - 2 if n > 1 else 0)
+    return 0.5 * ping_pong_recursion(np.sin(x), n - 1) + x * ping_pong_recursion(
+        x / 2, n - 2 if n > 1 else 0
+    )
 
 
 def collatz_like(x):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables)
 """Programs as scientists write them: regression, likelihoods, clustering, sorting, sampling."""
 
 import math

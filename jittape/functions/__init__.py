@@ -7,7 +7,8 @@ from pkgutil import iter_modules
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
-from jittape.trace import boundary, numba_functions, patches  # noqa: E402, F401
+from jittape.trace import boundary, lists, numba_functions, patches  # noqa: E402, F401
 
 boundary.install()
+lists.install()
 patches.install()

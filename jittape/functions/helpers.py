@@ -200,4 +200,5 @@ def _switch(call: Callable) -> Callable[[], None]:
 
 patch_numpy("r_", Rows())
 patch_numpy("c_", Columns())
+patch_numpy("ndenumerate", ndenumerate)
 switches.append((_switch(_call_vectorized), _switch(_vectorize_call)))

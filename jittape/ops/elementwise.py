@@ -4,7 +4,8 @@ A partial is a function of (output, *operands), the number 1 or -1, or None wher
 flows. Both modes derive from it:
 cotangent_i = amul(g, partial_i), tangent = sum of amul(t_i, partial_i). `amul` is the annihilating
 product: 0 where its first factor is 0, so that 0 * inf in a sweep is 0 (`where(x > 0, log(x), 0)`
-has no NaN gradient); where an op selects, the partial is the first factor. Cotangents are transposed without conjugation (JAX's convention).
+has no NaN gradient); where an op selects, the partial is the first factor. Cotangents are
+transposed without conjugation (JAX's convention).
 """
 
 from __future__ import annotations

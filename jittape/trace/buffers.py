@@ -20,6 +20,7 @@ import numpy as np
 
 from jittape.errors import TraceError
 from jittape.ops import shape as ops
+from jittape.trace.dispatch import lookup
 from jittape.trace.recorder import Trace, frozen_arrays, here, open_traces
 from jittape.trace.tracer import Tracer, function_call, trace_of
 from jittape.types import aval_of
@@ -132,6 +133,10 @@ class Buffer(np.ndarray):
 
     def __array_ufunc__(self, ufunc: Any, method: Any, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.get("out", ())
+        if list in map(type, inputs):
+            inputs = tuple(
+                [lookup(np.array)(x) if type(x) is list and holds(x) else x for x in inputs]
+            )
         for x in (*inputs, *out):
             if isinstance(x, Tracer):
                 kept = inputs[:1] if method == "at" else ()

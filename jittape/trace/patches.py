@@ -71,6 +71,8 @@ class PatchedNumpy(Patched):
 
     def run(self, args: tuple, kwargs: dict) -> Any:
         original = self.original
+        if original is _fromiter and args and type(args[0]) is not list:
+            args = (list(args[0]), *args[1:])  # what it yields may be traced
         if holds(args) or (kwargs and holds([*kwargs.values()])):
             found = implementations.get(original)
             if found is not None:
@@ -85,6 +87,8 @@ class PatchedNumpy(Patched):
 
 _DEFINITE: dict[Any, Callable] = {np.empty: np.zeros, np.empty_like: np.zeros_like}
 
+
+_fromiter = np.fromiter
 
 ALIASING = {np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray}
 

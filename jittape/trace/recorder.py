@@ -136,7 +136,7 @@ class Trace:
         hidden = error
         while isinstance(hidden, (ValueError, SystemError)):
             hidden = hidden.__cause__ or hidden.__context__
-        if hidden is not error and isinstance(hidden, TraceError):
+        if error is not None and hidden is not error and isinstance(hidden, TraceError):
             # NumPy's "setting an array element with a sequence" hides what is to be told, as does
             # C code that goes on after a callback has raised (scipy.optimize.brentq)
             raise hidden.with_traceback(error.__traceback__) from None
