@@ -349,7 +349,7 @@ CASES = {
     "sir": (sir, [(0.9, 0.2), (0.3, 0.4)], {"hessian": True}),
     "bisection": (bisection, [(1.0,), (0.31,), (1.01,)], {}),
     "recursion": (ping_pong_recursion, [(0.7, 3), (0.9, 4)], {"hessian": True}),
-    "collatz": (collatz_like, [(8.3,), (13.3,), (8.4,), (5.2,)], {}),
+    "collatz": (collatz_like, [(8.3,), (13.7,), (8.4,), (5.3,)], {}),
     "crank_nicolson": (crank_nicolson, [(R.normal(size=5), 0.3), (R.normal(size=5), 0.4)], {"hessian": True}),
     "potential": (n_body_potential, [(R.normal(size=(4, 2)),), (R.normal(size=(4, 2)),)], {"hessian": True}),
     "lennard_jones": (lennard_jones, [(_POINTS.ravel(),), (_POINTS.ravel() * 1.4,)], {"rtol": 1e-5}),
