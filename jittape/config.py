@@ -91,3 +91,11 @@ def _parse(name: str, kind: type, text: str) -> Any:
 
 
 config = Config()
+
+
+def set_num_threads(n: int) -> None:
+    """Let large sweeps use at most n threads (jittape.config.threads). Results do not depend on
+    the number. Raises ValueError unless n is at least 1, TypeError unless it is an int."""
+    if type(n) is int and n < 1:
+        raise ValueError("the number of threads is at least 1")
+    config.threads = n

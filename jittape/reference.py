@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-import jittape.functions  # noqa: F401  (completes the tables)
+import jittape
 from jittape.ops.declare import Kind, Op, table
-from jittape.trace.dispatch import Composite, composites, implementations
+from jittape.trace.dispatch import LATE, Composite, composites, implementations
 from jittape.trace.tracer import Tracer
 
 _HEAD = """# Op reference
@@ -43,7 +44,12 @@ _KINDS = {
 
 
 def load() -> None:
-    """Complete the tables with SciPy's special functions, where SciPy is installed."""
+    """Complete the tables with what is loaded late, and with SciPy's special functions where SciPy
+    is installed."""
+    for module in LATE.values():
+        import_module(module)
+    for name in jittape.__all__:
+        getattr(jittape, name)
     if find_spec("scipy") is not None:
         import scipy.special  # noqa: F401
 

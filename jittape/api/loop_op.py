@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from jittape.api.loop_body import Body, intern, packing, stacked
-from jittape.execute.loop import repeat
 from jittape.ops.declare import Kind, Op, declare
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
@@ -51,6 +50,8 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
     def evaluate(
         *args: Any, body: Body, length: int, backward: bool, save: int, progress: Any
     ) -> Any:
+        from jittape.execute.loop import repeat
+
         arrays = [
             np.require(x, a.dtype, ["C", "A"])
             for x, a in zip(args, _operands(body, length), strict=True)

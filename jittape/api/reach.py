@@ -12,7 +12,6 @@ import builtins
 import functools
 import os
 import sys
-import sysconfig
 import types
 from collections import deque
 from typing import Any
@@ -30,7 +29,7 @@ SCALARS = (int, float, complex, bool, str, bytes, type(None), type(Ellipsis), ty
 _LIBRARY = tuple(
     os.path.abspath(p) + os.sep
     for p in {
-        sysconfig.get_path("stdlib"),
+        os.path.dirname(os.__file__),  # the standard library
         os.path.dirname(np.__file__),
         os.path.dirname(os.path.dirname(__file__)),
     }

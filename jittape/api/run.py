@@ -4,34 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from jittape.config import config, listeners
-from jittape.execute import GuardFailure, IndexFailure, choose, threads
-from jittape.execute import run as sweep
 from jittape.passes.evaluate import GuardFailed, evaluate
-from jittape.program import compile_program
 from jittape.tape import Tape
 from jittape.trace import embed
-
-prepare = compile_program
-
-
-def _set_threads(n: int) -> None:
-    threads.set_num_threads(n or threads.limit())
-
-
-def _set_exact(exact: bool) -> None:
-    choose.exact = exact
-
-
-listeners.update(threads=_set_threads, bit_exact=_set_exact)
-if config.threads:
-    _set_threads(config.threads)
-if config.bit_exact:
-    _set_exact(True)
 
 __all__ = ["GuardFailed", "HostFailed", "outcome", "prepare", "run"]
 
@@ -41,18 +21,34 @@ class HostFailed(Exception):
     user's function decides what that means, so it has to run."""
 
 
+backend: Any = None  # the module jittape.api.backend, once a Program was planned
+_sweep: Any = None
+
+
+def _load() -> Any:
+    """The planner and the executor: a script that differentiates once may never need them."""
+    global backend, _sweep
+    if backend is None:
+        backend = import_module("jittape.api.backend")
+        _sweep = backend.run
+    return backend
+
+
+def prepare(tape: Tape) -> Any:
+    """The Program of a tape."""
+    return _load().compile_program(tape)
+
+
 def run(prepared: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
     """Fresh arrays. Raises GuardFailed where the tape is not valid for these inputs, HostFailed
     where an instruction raised."""
     try:
-        out = sweep(prepared, inputs)
-    except IndexFailure as e:
-        raise HostFailed from e
+        out = _sweep(prepared, inputs)
     except Exception as e:
-        if hasattr(e, "jittape_instruction"):
+        if isinstance(e, backend.IndexFailure) or hasattr(e, "jittape_instruction"):
             raise HostFailed from e
         raise
-    if type(out) is GuardFailure:
+    if type(out) is backend.GuardFailure:
         raise GuardFailed(out.instruction, out.observed)
     return out
 
@@ -66,8 +62,8 @@ def compute(tape: Tape, inputs: Sequence[Any]) -> list[np.ndarray]:
     if "jittape.execute.kernels" not in sys.modules:
         by_program += 0.5
     if by_numpy > by_program:
-        out = sweep(compile_program(tape), inputs)
-        if type(out) is not GuardFailure:
+        out = _load().run(prepare(tape), inputs)
+        if type(out) is not backend.GuardFailure:
             return out
         # the branch was taken on NumPy's own value, from which a kernel may differ by an ulp
     return evaluate(tape, inputs)

@@ -8,9 +8,7 @@ identity (held alive). Differentiated arguments are inputs whatever their type.
 from __future__ import annotations
 
 import enum
-import fractions
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -20,9 +18,9 @@ from jittape.trace.recorder import here
 from jittape.trace.tracer import Tracer
 
 _BY_VALUE = (
-    int, bool, str, bytes, type(None), type(Ellipsis), range, frozenset, fractions.Fraction,
-    Decimal, np.dtype,
+    int, bool, str, bytes, type(None), type(Ellipsis), range, frozenset, np.dtype,
 )  # fmt: skip
+_EXACT_MODULES = ("fractions", "decimal")  # by name: importing them takes milliseconds
 _NUMBERS = (float, complex)
 _ndarray = np.ndarray
 
@@ -36,6 +34,12 @@ def is_dynamic(x: Any) -> bool:
     if isinstance(x, (np.ndarray, np.generic)):
         return x.dtype.kind in "fciub"
     return isinstance(x, _NUMBERS)
+
+
+def is_value(x: Any) -> bool:
+    """Whether x is keyed by its value, not by its identity."""
+    kind = type(x)
+    return kind in _BY_VALUE or kind.__module__ in _EXACT_MODULES
 
 
 class Identity:
@@ -84,7 +88,7 @@ def leaf_key(x: Any, dynamic: bool) -> Any:
                 )
             return x.shape, x.dtype
         return type(x)
-    if type(x) in _BY_VALUE or isinstance(x, enum.Enum):
+    if is_value(x) or isinstance(x, enum.Enum):
         return type(x), x
     if type(x) is slice:
         return slice, leaf_key(x.start, False), leaf_key(x.stop, False), leaf_key(x.step, False)
@@ -113,9 +117,7 @@ class Call:
     def static_objects(self) -> list[Any]:
         """The leaves that are part of the key by identity: their insides are state."""
         return [
-            x
-            for x, d in zip(self.leaves, self.dynamic, strict=True)
-            if not d and type(x) not in _BY_VALUE
+            x for x, d in zip(self.leaves, self.dynamic, strict=True) if not d and not is_value(x)
         ]
 
 

@@ -3,9 +3,13 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-# dispatch and the Tracer's methods are complete only when all are loaded
+from jittape.trace.dispatch import LATE
+
+# dispatch and the Tracer's methods are complete only when all but the late ones are loaded
 for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+    _name = f"{__name__}.{_module.name}"
+    if _name not in LATE.values():
+        import_module(_name)
 
 from jittape.trace import boundary, lists, numba_functions, patches  # noqa: E402, F401
 

@@ -6,7 +6,6 @@ the right, so that they line up as in broadcasting.
 
 from __future__ import annotations
 
-import string
 from math import prod
 from typing import Any
 
@@ -25,6 +24,7 @@ from jittape.trace.recorder import here
 from jittape.trace.tracer import cast
 
 Label = str | int
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # in NumPy's order
 Labels = list[Label]
 
 
@@ -34,7 +34,7 @@ def _error(text: str) -> ValueError:
 
 def _letters(sublist: Any) -> str:
     """Subscripts of the form [0, Ellipsis, 1] as text."""
-    symbols = string.ascii_uppercase + string.ascii_lowercase
+    symbols = _LETTERS
     out = []
     for s in sublist:
         if s is Ellipsis:
@@ -158,7 +158,7 @@ def _order(inputs: list[Labels], output: Labels, sizes: dict[Label, int]) -> lis
     """Which operands to contract at each step (NumPy's greedy path)."""
     if len(inputs) <= 2:
         return [tuple(range(len(inputs)))]
-    symbols = dict(zip(sizes, string.ascii_letters, strict=False))
+    symbols = dict(zip(sizes, _LETTERS, strict=False))
     text = ",".join("".join(symbols[x] for x in labels) for labels in inputs)
     text += "->" + "".join(symbols[x] for x in output)
     stand_ins = [np.broadcast_to(0.0, [sizes[x] for x in labels]) for labels in inputs]

@@ -64,6 +64,8 @@ def implements(
 def lookup(func: Callable) -> Callable:
     """The implementation of a NumPy function; raises TraceError where there is none."""
     found = implementations.get(func)
+    if found is None and load_late(func):
+        found = implementations.get(func)
     if found is None:
         name = getattr(func, "__module__", "numpy") + "." + getattr(func, "__name__", str(func))
         raise TraceError(
@@ -72,6 +74,20 @@ def lookup(func: Callable) -> Callable:
             "derivative should flow through it"
         )
     return found.run
+
+
+# modules of functions that are loaded when the first function of a part of NumPy meets a tracer,
+# because NumPy itself imports that part only then
+LATE = {"numpy.fft": "jittape.functions.fft"}
+
+
+def load_late(func: Callable) -> bool:
+    """Load what records the part of NumPy that `func` belongs to; whether there was anything."""
+    module = LATE.get(getattr(func, "__module__", None) or "")
+    if module is None or module in sys.modules:
+        return False
+    import_module(module)
+    return True
 
 
 _SCIPY = ("scipy.special", "scipy.linalg", "scipy.fft", "scipy.stats")
