@@ -53,7 +53,7 @@ def load() -> None:
     if find_spec("scipy") is not None:
         import scipy.special  # noqa: F401
 
-        import jittape.scipy.special  # noqa: F401
+        import_module("jittape.scipy.special")
 
 
 def dotted(f: Any) -> str:
