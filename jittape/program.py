@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.config import config
 from jittape.passes.linear import pull_factors
 from jittape.passes.lower import lower
 from jittape.passes.memory import Places, plan
@@ -55,7 +56,7 @@ class Program:
 def compile_program(tape: Tape) -> Program:
     """simplify, schedule, plan memory, lower."""
     simple, origin = simplify(tape)
-    pulled = pull_factors(simple)
+    pulled = simple if config.bit_exact else pull_factors(simple)
     if pulled is not simple:
         simple, again = simplify(pulled)
         origin = origin[again]

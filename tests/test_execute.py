@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 import pytest
-import shim  # noqa: F401
 
 import jittape
 from jittape.execute import GuardFailure, run
@@ -286,3 +285,17 @@ def test_rows_updated_in_a_loop():
 
     check(f, (6, 700))
     check(f, (6, 5))
+
+
+def test_bit_exact():
+    from jittape.config import config
+
+    def f(x, a):
+        return np.exp(np.sin(x) * np.cos(a)) + np.tanh(a) * np.log(a)
+
+    inputs = [rng.uniform(0.5, 2.0, n) for n in (2000, ())]
+    with config.override(bit_exact=True):
+        tape = tape_of(jittape.jit(f), *inputs)
+        have = run(compile_program(tape), inputs)
+    for w, h in zip(evaluate(tape, inputs), have, strict=True):
+        assert np.array_equal(w, h)
