@@ -299,3 +299,12 @@ def test_bit_exact():
         have = run(compile_program(tape), inputs)
     for w, h in zip(evaluate(tape, inputs), have, strict=True):
         assert np.array_equal(w, h)
+
+
+def test_without_the_layout_of_objects(monkeypatch):
+    from jittape.execute import address
+
+    monkeypatch.setattr(address, "layout_known", False)
+    data = rng.normal(size=4)
+    check(lambda x, a: np.sum(np.tanh(x) * a) + a * x[0], (50,), ())
+    check(lambda x: np.sum(x * x * data) + x[1], (4,))

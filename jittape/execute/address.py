@@ -33,3 +33,27 @@ def loop(ufunc: Any, index: int) -> tuple[int, int]:
 
 def data_address(a: np.ndarray) -> int:
     return a.__array_interface__["data"][0]
+
+
+def _layout_is_known() -> bool:
+    """Whether arrays, scalars and tuples lie in memory as `sweep.enter` reads them (the public
+    structs of a CPython with the GIL)."""
+    word = ctypes.c_int64.from_address
+    a, x, f = np.arange(3.0), np.float64(2.5), 1.5
+    both = (a, x)
+    try:
+        return (
+            object.__basicsize__ == 16
+            and word(id(a) + 8).value == id(np.ndarray)
+            and word(id(a) + 16).value == data_address(a)
+            and word(id(a) + 56).value == id(a.dtype)
+            and ctypes.c_int32.from_address(id(a) + 64).value & 257 == 257
+            and ctypes.c_double.from_address(id(x) + 16).value == 2.5
+            and ctypes.c_double.from_address(id(f) + 16).value == 1.5
+            and [word(id(both) + 24 + 8 * k).value for k in (0, 1)] == [id(a), id(x)]
+        )
+    except ValueError:
+        return False
+
+
+layout_known = _layout_is_known()

@@ -162,7 +162,11 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
         if linked.refresh:
             for slot, value in linked.refresh:
                 _refresh(linked, ws, slot, value)
-        status = linked.enter(ws.control, id(inputs), id(outs))
+        if address.layout_known:
+            status = linked.enter(ws.control, id(inputs), id(outs))
+        else:
+            inputs = _normalise(linked, inputs)
+            status = _enter(linked, ws, inputs, outs)
         if status:
             failure = _resume(linked, ws, status, inputs, outs)
             if failure is not None:
@@ -170,6 +174,19 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
     finally:
         pool.append(ws)
     return list(outs)
+
+
+def _enter(linked: Linked, ws: Workspace, inputs: tuple, outs: tuple) -> int:
+    """What sweep.enter does, for a Python whose objects lie otherwise in memory."""
+    n_in = len(inputs)
+    for k, x in enumerate(inputs):
+        ws.base[FIRST_SLOT + k] = address.data_address(x)
+    for k, x in enumerate(outs):
+        ws.base[linked.out_slot + k] = address.data_address(x)
+    for v, offset in linked.program.places.resident:
+        value = inputs[v] if v < n_in else linked.consts[v - n_in]
+        ws.arena[offset : offset + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
+    return linked.sweep(linked.T, ws.base_address, linked.code_address, 0, threshold())
 
 
 def _refresh(linked: Linked, ws: Workspace, slot: int, value: Any) -> None:
