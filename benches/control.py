@@ -163,9 +163,7 @@ class Contest:
         self.settings.say(f"{self.problem.name} {self.size}, {self.threads} thread(s): {message}")
 
     def start(self, library: str) -> Process:
-        return Process(
-            self.problem.name, self.size, library, self.threads, self.settings.jax_cache
-        )
+        return Process(self.problem.name, self.size, library, self.threads, self.settings.jax_cache)
 
     def run(self, libraries: Sequence[str]) -> list[Measured]:
         self.say("reference")

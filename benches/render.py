@@ -12,7 +12,15 @@ from .goals import OURS, Verdict, is_peer, verdicts
 from .problem import Problem
 
 PACKAGES = (
-    "jittape", "numpy", "scipy", "numba", "jax", "jaxlib", "torch", "autograd", "casadi",
+    "jittape",
+    "numpy",
+    "scipy",
+    "numba",
+    "jax",
+    "jaxlib",
+    "torch",
+    "autograd",
+    "casadi",
     "scikit-learn",
 )
 
@@ -32,7 +40,10 @@ def checkout() -> str:
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--dirty"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return "from its sources"
@@ -119,8 +130,10 @@ def number_name(verdict: Verdict) -> str:
 
 
 def goal_lines(found: Sequence[Verdict]) -> list[str]:
-    lines = ["| problem | size | threads | number | against | goal | measured | |",
-             "|---|---|--:|---|---|--:|--:|---|"]
+    lines = [
+        "| problem | size | threads | number | against | goal | measured | |",
+        "|---|---|--:|---|---|--:|--:|---|",
+    ]
     for v in found:
         if v.goal.rival:
             bound = f"{v.goal.bound:g}"

@@ -53,7 +53,9 @@ def chosen_libraries(problem: Problem, wanted: list[str] | None) -> list[str]:
     return [
         library
         for library in problem.libraries()
-        if wanted is None or library in wanted or library.split()[0] in wanted
+        if wanted is None
+        or library in wanted
+        or library.split()[0] in wanted
         or library == "primal"
     ]
 

@@ -23,8 +23,16 @@ NOT_YET: dict[str, str] = {}
 # How many leading arguments are differentiated, where the reference is a gradient and the primal
 # stays analytic for complex input: there the reference itself is checked.
 GRADIENTS = {
-    "call": 1, "chain": 1, "chain_trig": 1, "net": 1, "nbody": 1, "gmm": 4, "lstm": 2, "det": 1,
-    "lse": 1, "lanes": 1,
+    "call": 1,
+    "chain": 1,
+    "chain_trig": 1,
+    "net": 1,
+    "nbody": 1,
+    "gmm": 4,
+    "lstm": 2,
+    "det": 1,
+    "lse": 1,
+    "lanes": 1,
 }
 
 
@@ -42,9 +50,7 @@ def cases():
                 marks = [pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")]
                 if name in NOT_YET and library.startswith("jittape"):
                     marks.append(pytest.mark.xfail(reason=NOT_YET[name], strict=True))
-                yield pytest.param(
-                    name, size, library, marks=marks, id=f"{name}-{size}-{library}"
-                )
+                yield pytest.param(name, size, library, marks=marks, id=f"{name}-{size}-{library}")
 
 
 @pytest.mark.parametrize(("name", "size", "library"), list(cases()))

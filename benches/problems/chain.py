@@ -1,6 +1,5 @@
 """chain: one long elementwise expression and its sum, from 100 to 4,000,000 elements."""
 
-
 import numpy as np
 
 from .. import peers
@@ -28,9 +27,7 @@ def primal_trig(x):
 
 
 def reference_trig(x):
-    return (
-        3 * np.cos(3 * x) * np.cos(x) - np.sin(3 * x) * np.sin(x) + 2 * x / (1 + x**2)
-    )
+    return 3 * np.cos(3 * x) * np.cos(x) - np.sin(3 * x) * np.sin(x) + 2 * x / (1 + x**2)
 
 
 def expression(xp, x):
@@ -167,10 +164,20 @@ def problem(name, what, function, closed_form, *forms):
 
 
 PROBLEM = problem(
-    "chain", "gradient of sum(tanh(2x + 0.5) exp(-x^2))",
-    primal, reference, expression, blocked, "loop",
+    "chain",
+    "gradient of sum(tanh(2x + 0.5) exp(-x^2))",
+    primal,
+    reference,
+    expression,
+    blocked,
+    "loop",
 )
 TRIG = problem(
-    "chain_trig", "gradient of sum(sin(3x) cos(x) + log(1 + x^2))",
-    primal_trig, reference_trig, expression_trig, blocked_trig, "loop_trig",
+    "chain_trig",
+    "gradient of sum(sin(3x) cos(x) + log(1 + x^2))",
+    primal_trig,
+    reference_trig,
+    expression_trig,
+    blocked_trig,
+    "loop_trig",
 )

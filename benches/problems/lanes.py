@@ -51,9 +51,7 @@ def with_torch(x, compiled=False):
     """The lanes are independent, so the gradient of their sum holds every lane's."""
     import torch
 
-    return peers.torch_run(
-        lambda x: formula(torch.tanh, x).sum(), [peers.torch_leaf(x)], compiled
-    )
+    return peers.torch_run(lambda x: formula(torch.tanh, x).sum(), [peers.torch_leaf(x)], compiled)
 
 
 def with_autograd(x):

@@ -1,6 +1,5 @@
 """lstm: a diagonal LSTM through time; gradient by main and extra parameters."""
 
-
 import numpy as np
 
 from .. import peers

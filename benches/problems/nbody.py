@@ -1,6 +1,5 @@
 """nbody: three bodies in the plane, leapfrog in a Python loop over scalars."""
 
-
 import numpy as np
 
 from .. import peers

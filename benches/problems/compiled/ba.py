@@ -25,13 +25,19 @@ def fill(x, features, camera_of, point_of, n, m):
             inv, less = 1 / theta, 1 - co
             v1, v2, v3 = cam[0] * inv, cam[1] * inv, cam[2] * inv
             R[0, 0], R[0, 1], R[0, 2] = (
-                co + v1 * v1 * less, v1 * v2 * less - v3 * si, v1 * v3 * less + v2 * si
+                co + v1 * v1 * less,
+                v1 * v2 * less - v3 * si,
+                v1 * v3 * less + v2 * si,
             )
             R[1, 0], R[1, 1], R[1, 2] = (
-                v1 * v2 * less + v3 * si, co + v2 * v2 * less, v2 * v3 * less - v1 * si
+                v1 * v2 * less + v3 * si,
+                co + v2 * v2 * less,
+                v2 * v3 * less - v1 * si,
             )
             R[2, 0], R[2, 1], R[2, 2] = (
-                v1 * v3 * less - v2 * si, v2 * v3 * less + v1 * si, co + v3 * v3 * less
+                v1 * v3 * less - v2 * si,
+                v2 * v3 * less + v1 * si,
+                co + v3 * v3 * less,
             )
             dot = v1 * a + v2 * b + v3 * c
             x1, x2, x3 = v2 * c - v3 * b, v3 * a - v1 * c, v1 * b - v2 * a
