@@ -79,8 +79,7 @@ def _build(structure: Structure, leaves: Any) -> Any:
 
 
 def _like_dict(kind: type, items: dict) -> Any:
-    made = kind.__new__(kind)
-    made.__init__()  # OrderedDict, defaultdict and other subclasses built empty
+    made = kind()  # OrderedDict, defaultdict and other subclasses are built empty
     made.update(items)
     return made
 

@@ -111,7 +111,9 @@ def reverse(tape: Tape, wrt: Sequence[int], seeds: Sequence[int] | None = None) 
     return accumulate(builder.finish([*builder.old[tape.outputs].tolist(), *grads]), n)
 
 
-def _result_number(builder: Builder, template: Template, r: int, base: np.ndarray) -> object:
+def _result_number(
+    builder: Builder, template: Template, r: int, base: np.ndarray
+) -> np.ndarray | int:
     """Where a result of a template will stand."""
     tape = template.tape
     v = int(tape.outputs[r])

@@ -65,7 +65,7 @@ class PastedTracer(Tracer):
     def _snapshot(self) -> Tracer:
         if self._owned is None and self._known is None:
             return PastedTracer(self._trace, self._id, self._aval, self._stretch, self._k)
-        return super()._snapshot()
+        return super()._snapshot()  # type: ignore[misc]  # attached by trace.views
 
 
 def embed(tape: Tape, operands: Sequence[Any]) -> list[Any]:
