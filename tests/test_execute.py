@@ -308,3 +308,13 @@ def test_without_the_layout_of_objects(monkeypatch):
     data = rng.normal(size=4)
     check(lambda x, a: np.sum(np.tanh(x) * a) + a * x[0], (50,), ())
     check(lambda x: np.sum(x * x * data) + x[1], (4,))
+
+
+def test_slice_of_row_level_values():
+    def f(x):
+        m = np.sum(x, axis=1, keepdims=True) / 5.0
+        s = m[1:]
+        return np.sum(s * s) + np.sum(np.exp(x) * m)
+
+    check(f, (8, 5))
+    check(f, (4000, 5))

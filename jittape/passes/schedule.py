@@ -108,6 +108,8 @@ def schedule(tape: Tape) -> Schedule:
     space = np.zeros(n, np.int64)
     level = np.zeros(n, np.int8)
     depth = np.zeros(n, np.int32)
+    used, inverse = tape.distinct
+    count = np.array([g.out.size for g in used], np.int64)[inverse] if n else np.zeros(0, np.int64)
     fast(levelling, n)(
         first,
         root,
@@ -118,6 +120,7 @@ def schedule(tape: Tape) -> Schedule:
         np.array(rels, np.int8),
         args,
         ptr,
+        count,
         space,
         level,
         depth,
@@ -135,7 +138,9 @@ def schedule(tape: Tape) -> Schedule:
     return Schedule(tape, root, vid, infos, info, columns, space, level, depth, order, bounds)
 
 
-def levelling(first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, space, level, depth):
+def levelling(
+    first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, count, space, level, depth
+):
     """Assign space, level and depth; see the module's text. Compiled for long tapes.
 
     Guards keep their order, and what may raise waits for the guards before it. An update waits
@@ -160,7 +165,8 @@ def levelling(first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, space, 
             # An operand that is a row-level value of a larger space may take the instruction there.
             for k in range(lo, hi):
                 r = root[args[k]] - first
-                if r >= 0 and rels[base + k - lo] == 1 and level[r] == 1 and depth[r] > e:
+                whole = r >= 0 and rels[base + k - lo] == 1 and count[r] == sizes[f]
+                if whole and level[r] == 1 and depth[r] > e:
                     e = depth[r]
                     other = space[r]
             if other >= 0:
@@ -169,6 +175,7 @@ def levelling(first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, space, 
                     if r < 0:
                         continue
                     inside = space[r] == other and level[r] == 1 and rels[base + k - lo] == 1
+                    inside = inside and count[r] == sizes[f]  # not a slice of the rows
                     if not inside and depth[r] + 1 > e:
                         other = -1
             small = kind >= 12 and other < 0
