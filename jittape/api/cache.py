@@ -14,16 +14,48 @@ from typing import Any
 import numpy as np
 
 from jittape import tree
-from jittape.api.run import GuardFailed, HostFailed, outcome, prepare, run
+from jittape.api.run import GuardFailed, HostFailed, outcome, prepare, run, worth_planning
 from jittape.api.state import State
 from jittape.ops.declare import Kind
 from jittape.passes.evaluate import evaluate
 from jittape.tape import Tape
+from jittape.trace.embed import PastedTracer
+from jittape.trace.tracer import value_of
 
 _clock = itertools.count()
 # states kept per key besides the one in use; those that hold large arrays are not kept
 _KEPT_STATES = 4
 _KEPT_BYTES = 1 << 24
+
+
+class Answer:
+    """The results of a trace, by whatever is quickest: most are known only to be somewhere on
+    the tape, for nobody has asked for the values of a derivative while it was recorded."""
+
+    def __init__(self, results: Sequence[Any], inputs: Sequence[Any]):
+        # what is known has to be copied while the trace is open and its views can be read
+        self._results = [x if _waits(x) else np.array(value_of(x)) for x in results]
+        self._inputs = inputs
+
+    def values(self, recorded: Recorded) -> list[np.ndarray]:
+        """Fresh arrays. recorded: the tape of the trace, or one that equals it."""
+        if any(map(_waits, self._results)) and (
+            recorded.is_planned or worth_planning(recorded.tape)
+        ):
+            try:
+                return run(recorded.prepared, self._inputs)
+            except (GuardFailed, HostFailed):
+                # NumPy's own value, on which the branch was taken, may differ by an ulp; and
+                # what an instruction raises is raised again below, as itself
+                pass
+        return [
+            np.array(value_of(x), dtype=recorded.tape.aval(v).dtype)
+            for x, v in zip(self._results, recorded.tape.outputs.tolist(), strict=True)
+        ]
+
+
+def _waits(x: Any) -> bool:
+    return isinstance(x, PastedTracer) and x.waits
 
 
 class Recorded:
@@ -44,6 +76,10 @@ class Recorded:
         self.hits = 0
         self.used = next(_clock)
         self._prepared: Any = None
+
+    @property
+    def is_planned(self) -> bool:
+        return self._prepared is not None
 
     @property
     def prepared(self) -> Any:

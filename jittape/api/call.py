@@ -13,7 +13,7 @@ import numpy as np
 
 from jittape import tree
 from jittape.api import verify
-from jittape.api.cache import Recorded, Slot, Variant
+from jittape.api.cache import Answer, Recorded, Slot, Variant
 from jittape.api.cache_info import CacheInfo, describe
 from jittape.api.compare import difference
 from jittape.api.pickling import reduce
@@ -27,7 +27,7 @@ from jittape.tape import Tape
 from jittape.trace.embed import new_input, result_numbers
 from jittape.trace.reach import reach_function
 from jittape.trace.recorder import Trace, here, open_traces
-from jittape.trace.tracer import Tracer, value_of
+from jittape.trace.tracer import Tracer
 
 __all__ = ["Transformed", "is_dynamic"]
 
@@ -38,10 +38,10 @@ _RECENT = 4  # keys that are recognised without building the key of a call
 
 @dataclass(frozen=True)
 class _Inserted:
-    """What became of a new tape. known: it confirmed another. impure: where it differs from a
+    """What became of a new tape. equal: the tape that it confirmed. impure: where it differs from a
     tape that is valid too. refused: the guard by which another tape was not."""
 
-    known: bool = False
+    equal: Recorded | None = None
     impure: str = ""
     refused: str = ""
 
@@ -121,7 +121,8 @@ class Transformed:
     def _call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         call, slot, inputs = self._find(args, kwargs)
         if slot.impure is not None:
-            return self._answer(self._trace(call or self._taken_apart(args, kwargs)))
+            fresh, answer = self._trace(call or self._taken_apart(args, kwargs))
+            return fresh.box(answer.values(fresh))
         variant, cause = slot.current()
         failures: list = []
         if variant is not None:
@@ -170,7 +171,7 @@ class Transformed:
             state = self._state(call)
         else:
             state = variant.state
-        fresh, values = self._trace(call)
+        fresh, answer = self._trace(call)
         if config.debug_nans:
             verify.check_finite(fresh.tape, call.inputs)
         changed = None if state.valid() else state.changed()
@@ -178,11 +179,11 @@ class Transformed:
             slot.self_changes += 1
             if slot.self_changes > 1:
                 self._impure(slot, f"it changes what it reads itself: {changed}")
-            return fresh.box(values)
+            return fresh.box(answer.values(fresh))
         slot.self_changes = 0
         if fresh.volatile is not None:  # valid for these inputs only
             self._note_retrace(call, f"an exception: {fresh.volatile}")
-            return fresh.box(values)
+            return fresh.box(answer.values(fresh))
         with _lock:
             if variant is None:
                 variant, _ = slot.current()  # another thread may have been quicker
@@ -192,9 +193,10 @@ class Transformed:
             found = self._insert(variant, fresh, call.inputs, failures)
         if found.impure:
             self._impure(slot, found.impure)
-        elif not found.known:
+        elif found.equal is None:
             self._note_retrace(call, cause or found.refused)
-        return fresh.box(values)
+        # an equal tape may have been planned already
+        return fresh.box(answer.values(found.equal or fresh))
 
     def _insert(self, variant: Variant, fresh: Recorded, inputs: list, failures: list) -> _Inserted:
         """Add a tape, or confirm the one it equals. A tape that differs although its guards hold
@@ -210,7 +212,7 @@ class Transformed:
                         t.confirmed = True
                 variant.answered(old, failures)
                 variant.state.recorded(self.fun, old.tape)
-                return _Inserted(known=True)
+                return _Inserted(equal=old)
             if not old.confirmed and unconfirmed < _COMPARED:
                 unconfirmed += 1
                 guard = old.refusal(inputs)
@@ -230,11 +232,7 @@ class Transformed:
         roots += [(x, f"argument of type {type(x).__name__}") for x in call.static_objects()]
         return State(roots)
 
-    def _answer(self, traced: tuple[Recorded, list]) -> Any:
-        recorded, values = traced
-        return recorded.box(values)
-
-    def _trace(self, call: Call) -> tuple[Recorded, list[np.ndarray]]:
+    def _trace(self, call: Call) -> tuple[Recorded, Answer]:
         self._traces += 1
         trace = Trace(getattr(self.fun, "__qualname__", str(self.fun)))
         with np.errstate(all="ignore"), trace:
@@ -254,13 +252,10 @@ class Transformed:
             }
             numeric = [x for i, x in enumerate(results) if i not in static]
             tape = trace.finish(result_numbers(trace, numeric))
-            values = [
-                np.array(value_of(x), dtype=tape.aval(v).dtype)
-                for x, v in zip(numeric, tape.outputs.tolist(), strict=True)
-            ]
+            answer = Answer(numeric, call.inputs)
         recorded = Recorded(tape, structure, static)
         recorded.volatile = trace.volatile
-        return recorded, values
+        return recorded, answer
 
     # -- what the user is told -------------------------------------------------------------------
 

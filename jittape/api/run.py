@@ -53,15 +53,19 @@ def run(prepared: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
     return out
 
 
-def compute(tape: Tape, inputs: Sequence[Any]) -> list[np.ndarray]:
-    """The outputs of a tape that is run once: by NumPy where that is done before a Program would
-    be planned (and Numba loaded), else by the executor. Raises what an instruction raises."""
+def worth_planning(tape: Tape) -> bool:
+    """Whether a single sweep is done sooner by the executor, planning included, than by NumPy."""
     elements = tape.sizes.sum()
     by_numpy = len(tape) * 1.5e-6 + elements * 1.5e-9
     by_program = len(tape) * 0.6e-6 + elements * 0.5e-9 + 1e-3
     if "jittape.execute.kernels" not in sys.modules:
-        by_program += 0.5
-    if by_numpy > by_program:
+        by_program += 0.5  # Numba has to be imported
+    return bool(by_numpy > by_program)
+
+
+def compute(tape: Tape, inputs: Sequence[Any]) -> list[np.ndarray]:
+    """The outputs of a tape that is run once. Raises what an instruction raises."""
+    if worth_planning(tape):
         out = _load().run(prepare(tape), inputs)
         if type(out) is not backend.GuardFailure:
             return out

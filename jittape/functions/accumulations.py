@@ -137,7 +137,7 @@ def ufunc_reduce(
     x = operand(array)
     x = x if dtype is None else cast(x, np.dtype(dtype))
     axes = axes_of(x, axis)
-    if ufunc is np.logaddexp:
+    if ufunc == np.logaddexp:
         if x.dtype.kind != "f":
             x = cast(x, np.dtype(np.float64))
         return finish(fold(reduce.logsumexp, x, axes, keepdims), out)
@@ -186,7 +186,7 @@ def ufunc_accumulate(
         x = _summable(x, dtype)
     elif dtype is not None:
         x = cast(x, np.dtype(dtype))
-    elif ufunc is np.logaddexp and x.dtype.kind != "f":
+    elif ufunc == np.logaddexp and x.dtype.kind != "f":
         x = cast(x, np.dtype(np.float64))
     if known is not None and x.ndim:
         return running(known, x, axis, out)

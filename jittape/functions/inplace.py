@@ -154,8 +154,8 @@ def write_into(target: Any, result: Any, casting: str = "same_kind") -> Any:
 def ufunc_at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     a = traced_handle(a, (b, indices))
     b = as_array(b) if b is not None else None
-    if ufunc is np.add or ufunc is np.subtract:
-        replace(a, index_add(current(a), indices, b if ufunc is np.add else -b))
+    if ufunc == np.add or ufunc == np.subtract:
+        replace(a, index_add(current(a), indices, b if ufunc == np.add else -b))
         return
     raise TraceError(
         f"{here()}: numpy.{ufunc.__name__}.at is not recorded; where no index occurs twice write "

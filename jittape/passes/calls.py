@@ -52,7 +52,7 @@ def callable_here(s: Signature, vs: list[View]) -> bool:
             return adding(s) is not None
         return name in _PLACES and s.out.dtype.char in kernels.MOVABLE
     if kind is Kind.GUFUNC:
-        return s.op.kernel is np.matmul and all(a.ndim >= 2 for a in s.avals)
+        return s.op.kernel == np.matmul and all(a.ndim >= 2 for a in s.avals)
     if kind is Kind.ACCUMULATE:
         return isinstance(s.op.kernel, np.ufunc)
     if name == "take":

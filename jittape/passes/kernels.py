@@ -62,8 +62,8 @@ def find(sig: Signature) -> tuple | None:
 
 @cache
 def _identity_bytes(ufunc: Any, dtype: np.dtype) -> bytes | None:
-    if ufunc is np.maximum or ufunc is np.minimum:
-        low = ufunc is np.maximum
+    if ufunc == np.maximum or ufunc == np.minimum:
+        low = ufunc == np.maximum
         if dtype.kind == "f":
             value = dtype.type(-np.inf if low else np.inf)
         elif dtype.kind in "iu":

@@ -53,6 +53,11 @@ class PastedTracer(Tracer):
         self._known: Any = None
 
     @property
+    def waits(self) -> bool:
+        """Whether the value was not computed yet."""
+        return self._known is None and self._stretch.values is None
+
+    @property
     def _value(self) -> Any:  # type: ignore[override]
         if self._known is None and self._trace.concrete:
             self._known = self._stretch.value(self._k)
