@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from jittape.ops.declare import original
+
 
 class _UFunc(ctypes.Structure):
     _fields_ = [
@@ -23,6 +25,7 @@ class _UFunc(ctypes.Structure):
 
 def loop(ufunc: Any, index: int) -> tuple[int, int]:
     """(address, data) of the ufunc's loop number `index`."""
+    ufunc = original(ufunc)
     ufunc = getattr(ufunc, "ufunc", ufunc)  # numba.vectorize wraps its ufunc
     struct = _UFunc.from_address(id(ufunc))
     if struct.nin != ufunc.nin or struct.ntypes != ufunc.ntypes:

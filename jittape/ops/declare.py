@@ -115,8 +115,16 @@ table: list[Op] = []
 by_name: dict[str, Op] = {}
 
 
+def original(f: Any) -> Any:
+    """NumPy's own function, also where its name holds a stand-in because a trace is open (the
+    module that asks may be loaded, or a tape planned, at any time)."""
+    return getattr(f, "original", f)
+
+
 def declare(op: Op) -> Op:
     """Enter `op` into the table and give it its opcode."""
+    op.kernel, op.evaluate = original(op.kernel), original(op.evaluate)
+    op.numpy = tuple(map(original, op.numpy))
     if op.name in by_name:
         raise ValueError(f"op {op.name} is declared twice")
     op.code = len(table)

@@ -50,9 +50,11 @@ def implements(
 
     def register(run: Callable) -> Callable:
         name = getattr(numpy[0], "__name__", run.__name__)
-        composite = Composite(name, numpy, run, cases, domain, kinks, differentiable)
+        composite = Composite(
+            name, tuple(map(declare.original, numpy)), run, cases, domain, kinks, differentiable
+        )
         composites.append(composite)
-        for f in numpy:
+        for f in map(declare.original, numpy):
             if f in implementations:
                 raise ValueError(f"{f} is implemented twice")
             implementations[f] = composite
