@@ -55,6 +55,17 @@ def linspace(
     return (y, step) if retstep else y
 
 
+@implements(np.arange, cases=(Case((0.5, 2.9, 0.5)), Case((2.5,), name="stop")))
+def arange(start: Any = None, stop: Any = None, step: Any = None, dtype: Any = None, **_: Any) -> Any:
+    """The number of elements is guarded; the elements are traced."""
+    if stop is None:
+        start, stop = 0, start
+    start, stop, step = promoted(start, stop, 1 if step is None else step)
+    n = max(int(np.ceil((stop - start) / step)), 0)
+    y = start + np.arange(n, dtype=start.dtype) * ((start + step) - start)
+    return y if dtype is None else cast(as_array(y), numeric(dtype))
+
+
 @implements(np.logspace, cases=(Case((0.5, 1.0, 3)), Case((0.5, 1.0, 3), {"base": 2.0})))
 def logspace(
     start: Any,

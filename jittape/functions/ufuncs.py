@@ -294,5 +294,17 @@ def item(self: Any, *index: Any) -> Any:
     return self[index[0] if len(index) == 1 else index]
 
 
-tracer_method("real")(property(real))  # type: ignore[arg-type]
-tracer_method("imag")(property(imag))  # type: ignore[arg-type]
+def _set_real(self: Any, value: Any) -> None:
+    self[...] = value if self.dtype.kind != "c" else value + imag(self) * 1j
+
+
+def _set_imag(self: Any, value: Any) -> None:
+    if self.dtype.kind != "c":
+        raise TypeError("array does not have imaginary part to set")
+    self[...] = real(self) + as_operand(value) * 1j
+
+
+
+
+tracer_method("real")(property(real, _set_real))  # type: ignore[arg-type]
+tracer_method("imag")(property(imag, _set_imag))  # type: ignore[arg-type]

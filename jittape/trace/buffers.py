@@ -125,6 +125,28 @@ class Buffer(np.ndarray):
     def fill(self, value: Any) -> None:
         self[...] = value
 
+    @property
+    def real(self) -> Any:
+        return np.ndarray.real.__get__(self)  # type: ignore[attr-defined]
+
+    @real.setter
+    def real(self, value: Any) -> None:
+        if holds(value):
+            traced_handle(self, (value,)).real = value
+        else:
+            np.ndarray.real.__set__(self, value)  # type: ignore[attr-defined]
+
+    @property
+    def imag(self) -> Any:
+        return np.ndarray.imag.__get__(self)  # type: ignore[attr-defined]
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        if holds(value):
+            traced_handle(self, (value,)).imag = value
+        else:
+            np.ndarray.imag.__set__(self, value)  # type: ignore[attr-defined]
+
     def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
         if holds(values) or holds(indices):
             traced_handle(self, (values, indices)).put(indices, values, mode)
