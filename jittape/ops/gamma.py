@@ -9,7 +9,7 @@ import numpy as np
 import scipy.special as sp
 
 from jittape.ops.declare import Case, Kind, Op, Refused, declare
-from jittape.ops.elementwise import partial_jvp, partial_vjp, where
+from jittape.ops.elementwise import elementwise, partial_jvp, partial_vjp, where
 from jittape.ops.scipy_ufunc import CONSTANT, ORDER, SHAPE, Partial, as_float, special
 from jittape.ops.shape import reshape
 from jittape.types import Aval, aval
@@ -202,3 +202,26 @@ def _f_density(a: Any, b: Any, x: Any) -> Any:
 
 special(sp.fdtr, SHAPE, SHAPE, lambda y, a, b, x: _f_density(a, b, x), domain=_POSITIVE)
 special(sp.fdtrc, SHAPE, SHAPE, lambda y, a, b, x: -_f_density(a, b, x), domain=_POSITIVE)
+
+
+def _poisson(k: Any, m: Any) -> Any:
+    """-d/dm of the Poisson distribution function: the probability of floor(k)."""
+    k = np.floor(k)
+    return np.exp(k * np.log(m) - m - sp.gammaln(k + 1.0))
+
+
+_COUNT = ((0.1, 3.9), (0.5, 3.0))
+special(sp.pdtr, None, lambda y, k, m: -_poisson(k, m), domain=_COUNT)
+special(sp.pdtrc, None, lambda y, k, m: _poisson(k, m), domain=_COUNT)
+elementwise(sp.gammasgn)
+
+# scipy.stats.beta.pdf, a private ufunc of scipy.special in SciPy 1.10 and later
+_beta_pdf = getattr(sp._ufuncs, "_beta_pdf", None)
+if _beta_pdf is not None:
+    special(
+        _beta_pdf,
+        lambda y, x, a, b: y * ((a - 1.0) / x - (b - 1.0) / (1.0 - x)),
+        lambda y, x, a, b: y * (np.log(x) - sp.digamma(a) + sp.digamma(a + b)),
+        lambda y, x, a, b: y * (np.log1p(-x) - sp.digamma(b) + sp.digamma(a + b)),
+        domain=((0.1, 0.9), (0.5, 3.0), (0.5, 3.0)),
+    )

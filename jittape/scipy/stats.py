@@ -97,14 +97,34 @@ def _choosing(original: Callable, record: Callable) -> Callable:
 _STANDS = [(c, name, getattr(c, name), _choosing(getattr(c, name), f)) for c, name, f in _METHODS]
 
 
+# A method that was bound before (`N = norm.cdf`) runs SciPy's own code: what that fills must see
+# the traced values that are written to it.
+_CODE = vars(st._distn_infrastructure)
+_MADE = {
+    name: (_CODE[name], patches.PatchedNumpy(_CODE[name]))
+    for name in ("zeros", "ones", "empty", "asarray")
+    if name in _CODE
+}
+
+
+def _making(stand: patches.PatchedNumpy) -> Callable:
+    return lambda *args, **kwargs: (
+        stand.run(args, kwargs) if open_traces() else stand.original(*args, **kwargs)
+    )
+
+
 def _on() -> None:
     for owner, name, _, stand in _STANDS:
         setattr(owner, name, stand)
+    for name, (_, made) in _MADE.items():
+        _CODE[name] = _making(made)
 
 
 def _off() -> None:
     for owner, name, original, _ in _STANDS:
         setattr(owner, name, original)
+    for name, (original, _) in _MADE.items():
+        _CODE[name] = original
 
 
 patches.switches.append((_on, _off))

@@ -69,7 +69,10 @@ def lookup(func: Callable) -> Callable:
     if found is None and load_late(func):
         found = implementations.get(func)
     if found is None:
-        name = getattr(func, "__module__", "numpy") + "." + getattr(func, "__name__", str(func))
+        name = getattr(func, "__name__", str(func))
+        # a ufunc does not say where it is from
+        home = "numpy" if hasattr(np, name) else "scipy.special"
+        name = f"{getattr(func, '__module__', None) or home}.{name}"
         raise TraceError(
             f"{here()}: {name} is not recorded by jittape; write it with the functions of "
             "docs/ops.md, wrap it in jittape.custom_vjp, or pass jittape.stop_gradient(x) if no "

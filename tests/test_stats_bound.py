@@ -1,0 +1,25 @@
+"""scipy.stats methods that were bound before anything was traced (`N = norm.cdf`)."""
+
+import numpy as np
+import pytest
+from sequences import follow
+
+st = pytest.importorskip("scipy.stats")
+N, density = st.norm.cdf, st.beta.pdf
+
+
+def black_scholes(s, k, v):
+    d = np.log(s / k) / v + 0.5 * v
+    return s * N(d) - k * N(d - v)
+
+
+def beta_product(x, a):
+    return np.prod(density(x, a, 2.0)) + st.poisson.cdf(2, a)
+
+
+def test_black_scholes():
+    follow(black_scholes, (1.0, 1.1, 0.2), (1.3, 1.0, 0.4), hessian=True)
+
+
+def test_beta_density():
+    follow(beta_product, (np.array([0.2, 0.5]), 1.5), (np.array([0.7, 0.3]), 2.5), hessian=True)
