@@ -100,3 +100,15 @@ def test_selection_keeps_an_infinite_adjoint_from_what_was_not_taken():
     np.testing.assert_allclose(jittape.grad(fun)(v), want, rtol=1e-14)
     for k in range(3):
         assert jittape.jvp(fun, (v,), (np.eye(3)[k],))[1] == pytest.approx(want[k], rel=1e-14)
+
+
+def test_integer_array_beside_an_outer_tracer_inside_of_grad():
+    whole = np.array([1, 2])
+
+    def fun(x, a):
+        return x.sum() * np.hypot(whole, a).sum() + (whole * a).sum()
+
+    gradient = jittape.grad(fun)
+    for a in (1.5, 1.5, 2.5, 3.5):
+        x = np.array([0.2, 0.5])
+        np.testing.assert_allclose(gradient(x, a), np.full(2, np.hypot(whole, a).sum()))

@@ -49,9 +49,7 @@ def polyfit(
     scale = np.sqrt((left * left).sum(axis=0))
     c, _, rank, _ = np.linalg.lstsq(left / scale, right, rcond)
     if rank != order:
-        warnings.warn(
-            "Polyfit may be poorly conditioned", np.exceptions.RankWarning, stacklevel=2
-        )
+        warnings.warn("Polyfit may be poorly conditioned", np.exceptions.RankWarning, stacklevel=2)
     return (c.T / scale).T
 
 
@@ -78,7 +76,9 @@ def roots(p: Any) -> Any:
     np.histogram,
     cases=(
         Case((_AT, 3, None, None, (4,)), name="weights"),
-        Case((_AT, [0.0, 0.5, 1.0, 2.0], None, True, np.array([1.0, 2.0, 0.5, 1.5])), name="density"),
+        Case(
+            (_AT, [0.0, 0.5, 1.0, 2.0], None, True, np.array([1.0, 2.0, 0.5, 1.5])), name="density"
+        ),
     ),
     kinks="by the weights, and by traced ends of the range; 0 by the positions",
 )

@@ -56,7 +56,9 @@ def linspace(
 
 
 @implements(np.arange, cases=(Case((0.5, 2.9, 0.5)), Case((2.5,), name="stop")))
-def arange(start: Any = None, stop: Any = None, step: Any = None, dtype: Any = None, **_: Any) -> Any:
+def arange(
+    start: Any = None, stop: Any = None, step: Any = None, dtype: Any = None, **_: Any
+) -> Any:
     """The number of elements is guarded; the elements are traced."""
     if stop is None:
         start, stop = 0, start

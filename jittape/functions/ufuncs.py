@@ -304,7 +304,5 @@ def _set_imag(self: Any, value: Any) -> None:
     self[...] = real(self) + as_operand(value) * 1j
 
 
-
-
 tracer_method("real")(property(real, _set_real))  # type: ignore[arg-type]
 tracer_method("imag")(property(imag, _set_imag))  # type: ignore[arg-type]

@@ -48,6 +48,13 @@ def carries(t: Tracer) -> bool:
     return any(n < 0 and n % 2 == 0 for n in needed)
 
 
+def _refusal(t: Tracer, text: str) -> TraceError:
+    """The error, also kept: C code may drop it (scipy.optimize.brentq does)."""
+    error = TraceError(text)
+    t._trace.refused.append(error)
+    return error
+
+
 def told(t: Tracer) -> None:
     """Warn or raise where the bare value of t would lose a derivative unnoticed."""
     frame: Any = sys._getframe(2)
@@ -57,10 +64,11 @@ def told(t: Tracer) -> None:
         return
     op, following = _instructions(frame)
     if op == "STORE_SUBSCR":
-        raise TraceError(
+        raise _refusal(
+            t,
             f"{here()}: a traced value is written to an array whose writes jittape does not see, "
             "because it was made outside of the traced function or by a call that is not "
-            "recorded; copy it inside the function with np.array(...) and write to the copy"
+            "recorded; copy it inside the function with np.array(...) and write to the copy",
         )
     if not carries(t):
         return
@@ -73,10 +81,11 @@ def told(t: Tracer) -> None:
         full = f"{module}.{name}" if module and module != "builtins" else name
         remedies = [f"call it as {m.__name__}.{name}" for m in (math, np) if hasattr(m, name)]
         remedies += ["use NumPy's function of that purpose", "wrap it in jittape.custom_vjp"]
-        raise TraceError(
+        raise _refusal(
+            t,
             f"{here()}: {full} takes the bare value of a traced number, so that its derivative "
             f"would be lost: {', '.join(remedies)}, or pass jittape.stop_gradient(x) converted "
-            "with float()"
+            "with float()",
         )
     if following in _LOOKED_AT:
         return

@@ -107,6 +107,7 @@ class Trace:
         # this one call only, if it is
         self.snapshots: dict[int, np.ndarray] = {}
         self.volatile: str | None = None
+        self.refused: list[TraceError] = []  # errors that were raised while the function ran
 
     def __enter__(self) -> Trace:
         traces = _stack.traces
@@ -133,6 +134,10 @@ class Trace:
                 closed(trace)
         del traces[self.level :]
         error = exc[1] if len(exc) > 1 else None
+        for refused in self.refused:
+            frame = refused.__traceback__
+            if frame is not None and frame.tb_frame.f_code.co_filename.startswith(PACKAGE):
+                raise refused from None  # no frame but ours has seen it: C code went on without
         hidden = error
         while isinstance(hidden, (ValueError, SystemError)):
             hidden = hidden.__cause__ or hidden.__context__
@@ -220,6 +225,8 @@ class Trace:
         outer = tracer._trace
         if not outer.open or outer.thread != self.thread:
             raise leaked(tracer)
+        if outer.level > self.level:
+            raise RuntimeError(f"{here()}: a trace cannot hold a tracer of one inside of it")
         key = (id(outer), tracer._id)
         found = self.captured_ids.get(key)
         if found is None:

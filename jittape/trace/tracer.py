@@ -257,18 +257,22 @@ def _promote(trace: Trace, op: Op, operands: tuple[Any, ...]) -> tuple[Any, ...]
         dtypes = resolve_dtypes(op.kernel, operands)
     except TypeError as e:
         raise TraceError(f"{here()}: {op.name}: {e}") from None
-    return tuple([cast(x, dt) for x, dt in zip(operands, dtypes, strict=True)])
+    return tuple([cast(x, dt, trace) for x, dt in zip(operands, dtypes, strict=True)])
 
 
-def cast(x: Any, dtype: np.dtype) -> Any:
-    """x with this dtype: recorded where x is a tracer or a captured array."""
+def cast(x: Any, dtype: np.dtype, trace: Trace | None = None) -> Any:
+    """x with this dtype: recorded where x is a tracer or a captured array.
+
+    trace: where a captured array is recorded; by default the innermost. Beside tracers of an outer
+    trace it must be that one.
+    """
     if isinstance(x, Tracer):
         return x if x._aval.dtype == dtype else declare.by_name["cast"](x, dtype=dtype)
     if isinstance(x, np.ndarray) and x.ndim:
         x = settled(x)
         if x.dtype == dtype:
             return x
-        trace = open_traces()[-1]
+        trace = trace or open_traces()[-1]
         t = Tracer(trace, trace.add_const(x, live=True), aval_of(x), x)
         return declare.by_name["cast"](t, dtype=dtype)
     return np.asarray(x).astype(dtype)[()]
