@@ -16,6 +16,7 @@ LANES = 3
 # what asks for values: how many elements are true, whether eigenvalues are real, ...
 ASKS = {
     "allclose",
+    "arange",
     "argwhere",
     "array_equal",
     "array_equiv",
@@ -24,8 +25,11 @@ ASKS = {
     "eigvals",
     "flatnonzero",
     "geomspace",
+    "histogram",
     "lstsq",
     "nonzero",
+    "polyfit",
+    "roots",
 }
 ASKING_CASES = {("svd", 4)}
 
