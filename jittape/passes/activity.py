@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jittape.compiled import loop
+from jittape.compiled import fast
 from jittape.tape import Tape
 
 
-@loop
 def _depends(first, ptr, args, carries, active):  # type: ignore[no-untyped-def]
     for i in range(len(ptr) - 1):
         if carries[i]:
@@ -20,7 +19,6 @@ def _depends(first, ptr, args, carries, active):  # type: ignore[no-untyped-def]
                     break
 
 
-@loop
 def _needed(first, ptr, args, carries, needed):  # type: ignore[no-untyped-def]
     for i in range(len(ptr) - 2, -1, -1):
         if carries[i] and needed[first + i]:
@@ -35,11 +33,11 @@ def active_values(tape: Tape, wrt: Sequence[int], outputs: Sequence[int] | None)
     active = np.zeros(tape.n_values, dtype=np.bool_)
     active[list(wrt)] = True
     args = (tape.first, tape.arg_ptr, tape.args, carries)
-    _depends(*args, active, size=len(tape))
+    fast(_depends, len(tape))(*args, active)
     if outputs is not None:
         needed = np.zeros(tape.n_values, dtype=np.bool_)
         needed[list(outputs)] = True
-        _needed(*args, needed, size=len(tape))
+        fast(_needed, len(tape))(*args, needed)
         active &= needed
     return active
 
@@ -49,7 +47,7 @@ def depends_on(tape: Tape, wrt: Sequence[int]) -> np.ndarray:
     on = np.zeros(tape.n_values, dtype=np.bool_)
     on[list(wrt)] = True
     everything = np.ones(len(tape), dtype=np.bool_)
-    _depends(tape.first, tape.arg_ptr, tape.args, everything, on, size=len(tape))
+    fast(_depends, len(tape))(tape.first, tape.arg_ptr, tape.args, everything, on)
     return on
 
 
@@ -58,5 +56,5 @@ def needed_for(tape: Tape, outputs: Sequence[int]) -> np.ndarray:
     on = np.zeros(tape.n_values, dtype=np.bool_)
     on[list(outputs)] = True
     everything = np.ones(len(tape), dtype=np.bool_)
-    _needed(tape.first, tape.arg_ptr, tape.args, everything, on, size=len(tape))
+    fast(_needed, len(tape))(tape.first, tape.arg_ptr, tape.args, everything, on)
     return on

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from jittape.compiled import loop
+from jittape.compiled import fast
 
 
-@loop
 def _first_fit(ptr, rows, row_ptr, columns, colour, forbidden):  # type: ignore[no-untyped-def]
     """Distance-2 colouring: no two columns of one colour share a row."""
     most = 0
@@ -42,19 +41,17 @@ def colour_columns(pattern: Any) -> tuple[np.ndarray, int]:
     lengths = np.diff(pattern.indptr).astype(np.int64)
     colour = np.full(n, -1, dtype=np.int64)
     forbidden = np.full(n + 1, -1, dtype=np.int64)
-    most = _first_fit(
+    most = fast(_first_fit, int((lengths**2).sum()))(
         by_column.indptr.astype(np.int64),
         by_column.indices.astype(np.int64),
         pattern.indptr.astype(np.int64),
         pattern.indices.astype(np.int64),
         colour,
         forbidden,
-        size=int((lengths**2).sum()),
     )
     return colour, int(most)
 
 
-@loop
 def _star(ptr, adjacent, order, colour, forbidden, fixed):  # type: ignore[no-untyped-def]
     """Star colouring: neighbours differ, and each path of 4 vertices has 3 colours or more.
 
@@ -111,14 +108,13 @@ def colour_symmetric(pattern: Any) -> tuple[np.ndarray, int]:
     order = np.flatnonzero(colour < 0)
     forbidden = np.full(n + 2, -1, dtype=np.int64)
     small = degree[order].astype(np.int64)
-    most = _star(
+    most = fast(_star, int((small**2).sum()))(
         ptr,
         pattern.indices.astype(np.int64),
         order,
         colour,
         forbidden,
         fixed,
-        size=int((small**2).sum()),
     )
     most = int(most)
     colour[hubs] = most + np.arange(len(hubs))

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from jittape.compiled import fast
 from jittape.passes import classify as sch
 from jittape.passes import views
 from jittape.passes.calls import REPLACING
-from jittape.passes.compiled import fast
 from jittape.passes.recompute import recompute
 from jittape.passes.schedule import Schedule
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jittape.compiled import fast
 from jittape.passes.classify import (
     CALL,
     IDENT,
@@ -30,7 +31,6 @@ from jittape.passes.classify import (
     aliases,
     classify,
 )
-from jittape.passes.compiled import fast
 from jittape.tape import Tape
 
 MAX_COLUMNS = 2048

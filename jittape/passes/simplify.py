@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from jittape.compiled import fast
 from jittape.ops.declare import Kind, Signature, by_name, signature
-from jittape.passes.compiled import fast
 from jittape.tape import Const, Tape
 
 # What a signature allows, as bits.
