@@ -174,3 +174,21 @@ def test_nan_is_replaced_without_slope():
     assert both(np.nan_to_num, [np.nan, np.inf, 1.0]) == [[0.0, 0.0, 1.0]]
     assert both(np.nansum, [np.nan, 2.0]) == [[0.0, 1.0]]
     assert both(np.nanmean, [np.nan, 2.0, 4.0]) == [[0.0, 0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("fun", "expected"),
+    [
+        (lambda x: x * np.log(x), -np.inf),
+        (lambda x: 0.0 * np.log(x), 0.0),
+        (lambda x: np.sqrt(x * x), 0.0),
+        (lambda x: np.sqrt(np.maximum(x, 0.0)) * 0.0, 0.0),
+    ],
+)
+def test_zero_times_infinity_is_zero_in_both_modes(fun, expected):
+    for gradient in (jittape.grad(fun), lambda x: jittape.jvp(fun, (x,), (1.0,))[1]):
+        for _ in range(3):  # traced, traced again, replayed
+            assert gradient(0.0) == expected
+    array = jittape.grad(lambda x: np.sum(fun(x)))
+    for _ in range(3):
+        np.testing.assert_array_equal(array(np.zeros(3)), np.full(3, expected))

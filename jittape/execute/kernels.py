@@ -91,7 +91,7 @@ def folding(args, dims, steps, data):
 
 @cfunc(SIGNATURE, cache=True)
 def amul(args, dims, steps, data):
-    """g * p, and 0 where g == 0. data: (width, complex)."""
+    """g * p, and 0 where either is 0. data: (width, complex)."""
     width = load8(data)
     is_complex = load8(data + 8)
     a, b, c = load8(args), load8(args + 8), load8(args + 16)
@@ -103,13 +103,14 @@ def amul(args, dims, steps, data):
             for i in range(n):
                 g = gs[i]
                 v = vs[i]
-                out[i] = g * (v if g != 0.0 else 0.0)
+                out[i] = (g if v != 0.0 else 0.0) * (v if g != 0.0 else 0.0)
         elif s0 == 0 and s1 == 8 and s2 == 8:
             g = loadd(a)
             vs, out = doubles(b), doubles(c)
             if g != 0.0:
                 for i in range(n):
-                    out[i] = g * vs[i]
+                    v = vs[i]
+                    out[i] = (g if v != 0.0 else 0.0) * v
             else:
                 for i in range(n):
                     out[i] = 0.0
@@ -118,12 +119,12 @@ def amul(args, dims, steps, data):
             gs, out = doubles(a), doubles(c)
             for i in range(n):
                 g = gs[i]
-                out[i] = g * (v if g != 0.0 else 0.0)
+                out[i] = (g if v != 0.0 else 0.0) * (v if g != 0.0 else 0.0)
         else:
             for i in range(n):
                 g = loadd(a + s0 * i)
                 v = loadd(b + s1 * i)
-                stored(c + s2 * i, g * (v if g != 0.0 else 0.0))
+                stored(c + s2 * i, (g if v != 0.0 else 0.0) * (v if g != 0.0 else 0.0))
     elif is_complex == 0:
         zero = loadf(data + 16)
         if s0 == 4 and s1 == 4 and s2 == 4:
@@ -131,27 +132,27 @@ def amul(args, dims, steps, data):
             for i in range(n):
                 h = gf[i]
                 w = vf[i]
-                outf[i] = h * (w if h != zero else zero)
+                outf[i] = (h if w != zero else zero) * (w if h != zero else zero)
         else:
             for i in range(n):
                 g = loadf(a + s0 * i)
                 v = loadf(b + s1 * i)
-                storef(c + s2 * i, g * (v if g != zero else zero))
+                storef(c + s2 * i, (g if v != zero else zero) * (v if g != zero else zero))
     elif width == 8:
         for i in range(n):
             gr, gi = loadd(a + s0 * i), loadd(a + s0 * i + 8)
             vr, vi = loadd(b + s1 * i), loadd(b + s1 * i + 8)
-            zero_g = gr == 0.0 and gi == 0.0
-            stored(c + s2 * i, 0.0 if zero_g else gr * vr - gi * vi)
-            stored(c + s2 * i + 8, 0.0 if zero_g else gr * vi + gi * vr)
+            none = (gr == 0.0 and gi == 0.0) or (vr == 0.0 and vi == 0.0)
+            stored(c + s2 * i, 0.0 if none else gr * vr - gi * vi)
+            stored(c + s2 * i + 8, 0.0 if none else gr * vi + gi * vr)
     else:
         zero = loadf(data + 16)
         for i in range(n):
             gr, gi = loadf(a + s0 * i), loadf(a + s0 * i + 4)
             vr, vi = loadf(b + s1 * i), loadf(b + s1 * i + 4)
-            zero_g = gr == zero and gi == zero
-            storef(c + s2 * i, zero if zero_g else gr * vr - gi * vi)
-            storef(c + s2 * i + 4, zero if zero_g else gr * vi + gi * vr)
+            none = (gr == zero and gi == zero) or (vr == zero and vi == zero)
+            storef(c + s2 * i, zero if none else gr * vr - gi * vi)
+            storef(c + s2 * i + 4, zero if none else gr * vi + gi * vr)
 
 
 @cfunc(SIGNATURE, cache=True)

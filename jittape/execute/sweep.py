@@ -54,7 +54,8 @@ def scalar_sweep(T, base, code, stop):
             stored(dst, loadd(a) / loadd(b))
         elif which == 4:
             g = loadd(a)
-            stored(dst, 0.0 if g == 0.0 else g * loadd(b))
+            v = loadd(b)
+            stored(dst, 0.0 if g == 0.0 or v == 0.0 else g * v)
         elif which == 5:
             stored(dst, -loadd(a))
         elif which == 6:

@@ -74,6 +74,7 @@ class Op:
     batch(args, batched, size, **params) -> tracer with the batch axis in front; None: the
         kind's own rule.
     kernel: what the executor runs: a ufunc, a gufunc, or the name of a kernel of jittape's own.
+    scalar: the same on NumPy scalars of dtype float64, where Python has a quicker form.
     numpy: the NumPy callables that record this op.
     domain: open interval per operand, from which the tests draw samples.
     kinks: in words, where the derivative is a decision, and which.
@@ -90,6 +91,7 @@ class Op:
     flat: bool = False
     batch: Callable[..., Any] | None = None
     kernel: Any = None
+    scalar: Callable[..., Any] | None = None
     numpy: tuple[Any, ...] = ()
     domain: tuple[tuple[float, float], ...] = ()
     kinks: str = ""

@@ -3,9 +3,10 @@
 A partial is a function of (output, *operands), the number 1 or -1, or None where no derivative
 flows. Both modes derive from it:
 cotangent_i = amul(g, partial_i), tangent = sum of amul(t_i, partial_i). `amul` is the annihilating
-product: 0 where its first factor is 0, so that 0 * inf in a sweep is 0 (`where(x > 0, log(x), 0)`
-has no NaN gradient); where an op selects, the partial is the first factor. Cotangents are
-transposed without conjugation (JAX's convention).
+product: 0 where a factor is 0, so that 0 * inf in a sweep is 0 (`where(x > 0, log(x), 0)` has no
+NaN gradient). It is symmetric because what is an adjoint in one mode is a partial in the other:
+`x * log(x)` at 0 has a zero adjoint in reverse mode where forward mode has a zero partial.
+Cotangents are transposed without conjugation (JAX's convention).
 """
 
 from __future__ import annotations
@@ -115,7 +116,12 @@ def elementwise(
 
 
 def _amul(g: Any, p: Any) -> Any:
-    return np.where(np.equal(g, 0), np.zeros((), np.result_type(g)), np.multiply(g, p))
+    none = np.logical_or(np.equal(g, 0), np.equal(p, 0))
+    return np.where(none, np.zeros((), np.result_type(g)), np.multiply(g, p))
+
+
+def _amul_scalar(g: Any, p: Any) -> Any:
+    return g * p if g != 0 and p != 0 else np.float64(0.0)
 
 
 amul: Op = declare(
@@ -127,8 +133,9 @@ amul: Op = declare(
         vjp=lambda g, out, a, p: (amul(g, p), amul(g, a)),
         jvp=partial_jvp((lambda y, a, p: p, lambda y, a, p: a)),
         kernel="amul",
+        scalar=_amul_scalar,
         domain=((-2.0, 2.0), (-2.0, 2.0)),
-        kinks="0 where the first factor is 0, whatever the second",
+        kinks="0 where either factor is 0, whatever the other",
         cases=BINARY_CASES,
         doc="annihilating product of an adjoint (or tangent) and a partial derivative",
     )

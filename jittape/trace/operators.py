@@ -135,6 +135,7 @@ def _beside_float(x: Any) -> Any:
 
 def install_binary(name: str, op: Op, compute: Callable[[Any, Any], Any]) -> None:
     """Give Tracer the operator methods __name__ and __rname__ of a binary op."""
+    op.scalar = compute
     tracer_method(f"__{name}__")(_forward(op, compute))
     if name not in _COMPARISONS:
         tracer_method(f"__r{name}__")(_reflected(op, compute))
