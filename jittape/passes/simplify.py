@@ -184,7 +184,7 @@ def rewrite(first, sigs, args, ptr, bits, other, value, rep, table, size, output
             if b & 1024 and y == 2.0:
                 sigs[i] = other[i]
                 args[lo + 1] = args[lo]
-            elif b & 256 and ((x == x and x != 0.0) or (y == y and y - y == 0.0)):
+            elif b & 256 and ((x - x == 0.0 and x != 0.0) or (y - y == 0.0 and y != 0.0)):
                 sigs[i] = other[i]
                 b |= 1 if b & 16 and b & 32 else 0
             if b & 1 and args[lo] > args[lo + 1]:
