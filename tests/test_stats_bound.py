@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sequences import follow
 
+import jittape
+
 st = pytest.importorskip("scipy.stats")
 N, density = st.norm.cdf, st.beta.pdf
 
@@ -23,3 +25,15 @@ def test_black_scholes():
 
 def test_beta_density():
     follow(beta_product, (np.array([0.2, 0.5]), 1.5), (np.array([0.7, 0.3]), 2.5), hessian=True)
+
+
+def test_solvers_written_in_python_are_recorded():
+    integrate = pytest.importorskip("scipy.integrate")
+
+    def decay(k):
+        return integrate.solve_ivp(lambda t, y: -k * y, (0, 1), [1.0]).y[0, -1]
+
+    slope = jittape.grad(decay)
+    for k in (1.3, 1.3, 0.7):
+        h = 1e-5
+        assert slope(k) == pytest.approx((decay(k + h) - decay(k - h)) / (2 * h), rel=1e-4)

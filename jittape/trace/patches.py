@@ -22,7 +22,7 @@ from jittape.trace import recorder
 from jittape.trace.boundary import finished
 from jittape.trace.buffers import buffers_of, holds, settled
 from jittape.trace.dispatch import implementations, load_scipy, lookup
-from jittape.trace.recorder import FOREIGN, PACKAGE, Trace, open_traces
+from jittape.trace.recorder import INNER, PACKAGE, Trace, open_traces
 from jittape.trace.tracer import OUT, Tracer
 
 
@@ -42,7 +42,7 @@ class Patched:
         if not open_traces():
             return self.original(*args, **kwargs)
         caller = sys._getframe(1).f_code.co_filename
-        if caller.startswith(FOREIGN) and (caller.startswith(PACKAGE) or not holds(args)):
+        if caller.startswith(INNER) and (caller.startswith(PACKAGE) or not holds(args)):
             return self.original(*args, **kwargs)
         return self.run(args, kwargs)
 

@@ -27,7 +27,9 @@ from jittape.types import Aval, aval, aval_of
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Python-level functions of NumPy and SciPy (np.mean of a list, ...) are not the user's code either
 _SITE = os.path.dirname(os.path.dirname(np.__file__)) + os.sep
-FOREIGN = (PACKAGE, _SITE + "numpy" + os.sep, _SITE + "scipy" + os.sep)
+_SCIPY = _SITE + "scipy" + os.sep
+INNER = (PACKAGE, _SITE + "numpy" + os.sep)
+FOREIGN = (*INNER, _SCIPY)
 
 _I8 = np.dtype(np.int64)
 _asarray = np.asarray  # as it is without the stand-ins of trace.patches
@@ -256,6 +258,8 @@ class Trace:
         if code.co_filename.startswith(FOREIGN):
             number = -1
             self.foreign_codes.append(code)
+            if frame is not None and self.concrete and code.co_filename.startswith(_SCIPY):
+                reach(frame.f_globals)  # solvers in Python (solve_ivp) record as the user's code
         else:
             number = len(self.codes)
             self.codes.append(code)
