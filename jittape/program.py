@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jittape.config import config
+from jittape.passes.components import take_apart
 from jittape.passes.linear import pull_factors
 from jittape.passes.lower import lower
 from jittape.passes.memory import Places, plan
@@ -60,6 +61,10 @@ def compile_program(tape: Tape) -> Program:
     if pulled is not simple:
         simple, again = simplify(pulled)
         origin = origin[again]
+    apart, again = take_apart(simple)
+    if apart is not simple:
+        simple, once_more = simplify(apart)
+        origin = origin[again][once_more]
     s = schedule(simple)
     places = plan(s)
     words, relocations, _, code = lower(s, places)

@@ -31,7 +31,7 @@ from jittape.tape import Tape
 from jittape.trace.embed import embed
 from jittape.trace.guards import pin
 from jittape.trace.inner import Inner
-from jittape.trace.recorder import here, open_traces
+from jittape.trace.recorder import frozen_arrays, here, open_traces
 from jittape.trace.tracer import Tracer
 
 # a reverse sweep costs about this many forward sweeps
@@ -296,19 +296,34 @@ def _compressed(
                 seed = np.zeros((len(chosen), a.size), a.dtype)
                 hit = np.flatnonzero(c >= 0)
                 seed[c[hit], hit] = 1
-                seeds.append(seed.reshape(len(chosen), *a.shape))
+                seed = seed.reshape(len(chosen), *a.shape)
+                seeds.append(seed)
             values = _swept(swept, lifted.operands, seeds)[skip:]
             # only what nonzeros are read from
             here_ = np.flatnonzero(number[sweep] >= 0)
             for r in np.unique(read_of[here_]).tolist():
                 entries = here_[read_of[here_] == r]
                 size = int(read_starts[r + 1] - read_starts[r])
-                place[entries] = (
-                    total + number[sweep[entries]] * size + element[entries] - read_starts[r]
-                )
-                parts.append(values[r])
+                within = number[sweep[entries]] * size + element[entries] - read_starts[r]
+                part, moved = _long_axis_last(values[r])
+                place[entries] = total + (within if moved is None else moved[within])
+                parts.append(part)
                 total += size * len(chosen)
     return _joined(parts), place
+
+
+def _long_axis_last(value: Any) -> tuple[Any, np.ndarray | None]:
+    """A value whose long axis has small ones after it, with that axis last, and where each element
+    of the value went: the executor computes small axes apart (passes/components.py), and any
+    order will do here."""
+    shape = value.shape
+    if value.ndim < 2 or value.size == 0 or max(shape[:-1]) <= shape[-1]:
+        return value, None
+    long = shape.index(max(shape))
+    perm = (*[d for d in range(len(shape)) if d != long], long)
+    moved = np.empty(value.size, np.int64)
+    moved[np.arange(value.size).reshape(shape).transpose(perm).ravel()] = np.arange(value.size)
+    return layout.transpose(value, perm=perm), moved
 
 
 def _joined(parts: list[Any]) -> Any:
@@ -331,14 +346,21 @@ def _swept(swept: Tape, operands: Sequence[Any], seeds: list[np.ndarray]) -> lis
     single sweep's without it."""
     k = len(seeds[0])
     if k == 1:
-        return embed(swept, [*operands, *[s[0] for s in seeds]])
+        return embed(swept, [*operands, *[_literal(s[0]) for s in seeds]])
     marks = [False] * len(operands) + [True] * len(seeds)
     together, on = batch(swept, marks, k)
-    out = embed(together, [*operands, *seeds])
+    out = embed(together, [*operands, *[_literal(s) for s in seeds]])
     return [
         v if b else layout.broadcast_to(v, shape=(k, *v.shape))
         for v, b in zip(out, on, strict=True)
     ]
+
+
+def _literal(seed: np.ndarray) -> np.ndarray:
+    """The same, marked as what nobody writes to: its zeros and ones may be folded."""
+    if seed.ndim:  # numbers are literals anyway
+        frozen_arrays[id(seed)] = seed
+    return seed
 
 
 def _assembled(
