@@ -74,9 +74,13 @@ class Memory:
                 _refuse(view)
 
 
+# NumPy 2.5 deprecates setting the attribute and has this in its place
+_set_dtype: Any = getattr(np.ndarray, "_set_dtype", None) or np.ndarray.dtype.__set__  # type: ignore[attr-defined]
+
+
 def _refuse(view: Buffer) -> None:
     view._dtype = view.dtype
-    np.ndarray.dtype.__set__(view, _REFUSED[view.itemsize])  # type: ignore[attr-defined]
+    _set_dtype(view, _REFUSED[view.itemsize])
     object.__setattr__(view, "__class__", TracedBuffer)
 
 
