@@ -266,3 +266,15 @@ def test_vmap_of_linear_algebra():
     d = jittape.grad(lambda a: np.sum(np.linalg.solve(a, right) ** 2))
     want = np.stack([d(x) for x in stack])
     np.testing.assert_allclose(jittape.vmap(d)(stack), want, rtol=1e-10)
+
+
+@pytest.mark.parametrize("uplo", ["L", "U"])
+def test_eigenvectors_have_numpys_signs(uplo):
+    rng = np.random.default_rng(0)
+    replayed = jittape.jit(lambda a: np.linalg.eigh(a, uplo))
+    for _ in range(10):
+        a = rng.standard_normal((4, 4))
+        w, v = np.linalg.eigh(a + a.T, uplo)
+        got_w, got_v = replayed(a + a.T)
+        np.testing.assert_allclose(got_w, w, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(got_v, v, rtol=1e-9, atol=1e-12)

@@ -180,7 +180,7 @@ def _triangle_first(a: Any, uplo: str) -> Any:
 )
 def eigh(a: Any, UPLO: str = "L") -> Any:
     a = _triangle_first(a, UPLO)
-    w, v = d.unpack_eig(d.eigh(a), a.shape[-1])
+    w, v = d.unpack_eig(d.eigh(a, upper=UPLO.upper() == "U"), a.shape[-1])
     return _EIGH(real_part(w), v)
 
 

@@ -42,8 +42,9 @@ from jittape.types import Aval, aval
 # -- eigenvalues ---------------------------------------------------------------------------------
 
 
-def _eigh(a: Any) -> np.ndarray:
-    w, v = np.linalg.eigh(a)
+def _eigh(a: Any, upper: bool) -> np.ndarray:
+    # LAPACK's own signs of the vectors depend on which triangle it is given
+    w, v = np.linalg.eigh(np.conj(np.swapaxes(a, -1, -2)), "U") if upper else np.linalg.eigh(a)
     return np.concatenate([w.astype(v.dtype), v.reshape(*w.shape[:-1], -1)], axis=-1)
 
 
@@ -57,7 +58,7 @@ def _gaps(w: Any) -> Any:
     return safe_reciprocal(row(w) - column(w))
 
 
-def _eigh_vjp(g: Any, out: Any, a: Any) -> tuple:
+def _eigh_vjp(g: Any, out: Any, a: Any, upper: bool) -> tuple:
     w, v = unpack_eig(out, a.shape[-1])
     gw, gv = unpack_eig(g, a.shape[-1])
     eye = np.eye(a.shape[-1], dtype=bool)
@@ -68,7 +69,7 @@ def _eigh_vjp(g: Any, out: Any, a: Any) -> tuple:
     return (from_lower(matmul(matmul(conj(v), inner), swap_last(v))),)
 
 
-def _eigh_jvp(tangents: tuple, out: Any, a: Any) -> Any:
+def _eigh_jvp(tangents: tuple, out: Any, a: Any, upper: bool) -> Any:
     w, v = unpack_eig(out, a.shape[-1])
     p = matmul(matmul(adjoint(v), hermitian_from_lower(tangents[0])), v)
     tw = real_part(diagonal_of(p))
@@ -83,12 +84,17 @@ eigh = on_stacks(
     Op(
         name="eigh",
         kind=Kind.HOST,
-        infer=packed("eigh", lambda m, n: n + n * n, square=True),
+        infer=packed("eigh", lambda m, n, upper: n + n * n, square=True),
         evaluate=_eigh,
+        params=("upper",),
         vjp=_eigh_vjp,
         jvp=_eigh_jvp,
         kinks=LOWER_ONLY + "; " + _DEGENERATE,
-        cases=(Case((hermitian(3, 3),)), Case((hermitian(2, 2, 2),), name="batched")),
+        cases=(
+            Case((hermitian(3, 3),), {"upper": False}),
+            Case((hermitian(3, 3),), {"upper": True}, name="upper"),
+            Case((hermitian(2, 2, 2),), {"upper": False}, name="batched"),
+        ),
         doc="eigenvalues (ascending) and vectors of Hermitian matrices, packed",
     )
 )
