@@ -18,6 +18,7 @@ from jittape.passes.lower import lower
 from jittape.passes.memory import Places, plan
 from jittape.passes.schedule import Schedule, schedule
 from jittape.passes.simplify import simplify
+from jittape.passes.triangles import triangular_solves
 from jittape.tape import Tape
 from jittape.types import Aval
 
@@ -61,6 +62,8 @@ def compile_program(tape: Tape) -> Program:
     if pulled is not simple:
         simple, again = simplify(pulled)
         origin = origin[again]
+    if not config.bit_exact:
+        simple = triangular_solves(simple)
     apart, again = take_apart(simple)
     if apart is not simple:
         simple, once_more = simplify(apart)

@@ -13,6 +13,8 @@ I. Murray, arXiv:1602.07527, for cholesky.
 
 from __future__ import annotations
 
+import functools
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -198,29 +200,35 @@ slogdet = on_stacks(
 
 
 def _solve_triangular(a: Any, b: Any, lower: bool, unit: bool) -> np.ndarray:
-    a = np.asarray(a)
-    n = a.shape[-1]
-    a = np.tril(a) if lower else np.triu(a)
-    if unit:
-        a = np.where(np.eye(n, dtype=bool), a.dtype.type(1), a)
-    if np.any(np.diagonal(a, axis1=-2, axis2=-1) == 0):
+    a, b = np.asarray(a), np.asarray(b)
+    if not unit and np.any(np.diagonal(a, axis1=-2, axis2=-1) == 0):
         raise np.linalg.LinAlgError("Singular matrix")
-    trtrs = _lapack_trtrs(np.result_type(a, b).char)
-    if trtrs is None or a.ndim > 2 or np.ndim(b) > 2 or not n or not np.shape(b)[-1]:
+    char = np.result_type(a, b).char
+    if a.ndim > 2 or b.ndim > 2 or not b.size or not _scipy_is_here():
+        a = np.tril(a) if lower else np.triu(a)
+        if unit:
+            a = np.where(np.eye(a.shape[-1], dtype=bool), a.dtype.type(1), a)
         return np.linalg.solve(a, b)
-    # LAPACK wants columns: the transpose of a row-major triangle is the other triangle
-    return trtrs(a.T, b, lower=not lower, trans=1, unitdiag=unit)[0]
+    from scipy.linalg import blas, lapack
+
+    prefix = {"f": "s", "d": "d", "F": "c", "D": "z"}[char]
+    # Fortran reads columns: a row-major triangle is, transposed, the other triangle
+    flipped = not a.flags.f_contiguous
+    m, is_lower = (a.T, not lower) if flipped else (a, lower)
+    if b.shape[1] <= 4:
+        trtrs = getattr(lapack, prefix + "trtrs")
+        return trtrs(m, b, lower=is_lower, trans=int(flipped), unitdiag=unit)[0]
+    trsm = getattr(blas, prefix + "trsm")
+    if b.flags.f_contiguous:
+        return trsm(1.0, m, b, lower=is_lower, trans_a=int(flipped), diag=unit)
+    # X^T A^T = B^T
+    return trsm(1.0, m, b.T, side=1, lower=is_lower, trans_a=int(not flipped), diag=unit).T
 
 
-def _lapack_trtrs(char: str) -> Any:
-    """LAPACK's trtrs where SciPy is installed: NumPy has only the general solve."""
-    from importlib.util import find_spec
-
-    if find_spec("scipy") is None:
-        return None
-    from scipy.linalg import lapack
-
-    return getattr(lapack, {"f": "s", "d": "d", "F": "c", "D": "z"}[char] + "trtrs")
+@functools.cache
+def _scipy_is_here() -> bool:
+    """NumPy has only the general solve."""
+    return find_spec("scipy") is not None
 
 
 def _triangle(x: Any, is_lower: bool, unit: bool) -> Any:
@@ -285,12 +293,26 @@ def _cholesky_jvp(tangents: tuple, out: Any, a: Any) -> Any:
     return matmul(out, _halved(y))
 
 
+def _cholesky(a: Any) -> np.ndarray:
+    a = np.asarray(a)
+    if a.ndim > 2 or len(a) < 32 or not _scipy_is_here():
+        return np.linalg.cholesky(a)
+    from scipy.linalg import lapack
+
+    # of the transposed memory the upper triangle: NumPy, which copies more, reads the lower one
+    potrf = getattr(lapack, {"f": "s", "d": "d", "F": "c", "D": "z"}[a.dtype.char] + "potrf")
+    factor, info = potrf(a.T, lower=0, clean=1)
+    if info:
+        raise np.linalg.LinAlgError("Matrix is not positive definite")
+    return factor.T
+
+
 cholesky = on_stacks(
     Op(
         name="cholesky",
         kind=Kind.HOST,
         infer=square("cholesky"),
-        evaluate=lambda a: np.linalg.cholesky(a),
+        evaluate=_cholesky,
         vjp=_cholesky_vjp,
         jvp=_cholesky_jvp,
         kinks=LOWER_ONLY,
