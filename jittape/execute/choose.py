@@ -18,6 +18,8 @@ import numpy as np
 
 exact = os.environ.get("JITTAPE_EXACT", "") not in ("", "0")
 
+# jittape's own (execute/maths.py), where the CPU has fused multiply-adds on vectors
+OWN = {np.exp: "exp", np.tanh: "tanh"}
 ALWAYS = {np.sin: "sin", np.cos: "cos"}
 WITHOUT_SVML = {
     np.tan: "tan", np.arcsin: "asin", np.arccos: "acos", np.arctan: "atan", np.sinh: "sinh",
@@ -63,3 +65,11 @@ def vector_function(ufunc: Any, types: str) -> tuple[int, int] | None:
     except AttributeError:
         return None
     return ctypes.cast(found, ctypes.c_void_p).value or 0, lanes
+
+
+def own_function(ufunc: Any, types: str) -> str | None:
+    """Name of jittape's own function that should replace NumPy's loop."""
+    cpu = _cpu()
+    if types != "d->d" or not (cpu.get("AVX512_SKX") or (cpu.get("AVX2") and cpu.get("FMA3"))):
+        return None
+    return OWN.get(ufunc)

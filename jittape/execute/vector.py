@@ -1,4 +1,4 @@
-"""glibc's vector math (libmvec) behind NumPy's loop signature. Imports Numba.
+"""glibc's vector math (libmvec), and jittape's own, behind NumPy's loop signature. Imports Numba.
 
 Which functions go here is decided in execute/choose.py.
 """
@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
+from jittape.execute import maths
 from jittape.execute.primitives import load8, local, store8
 
 SIGNATURE = types.void(types.int64, types.int64, types.int64, types.int64)
@@ -101,3 +102,76 @@ def _compiled(width: int) -> Any:
 
 def address(width: int) -> int:
     return _compiled(width).address
+
+
+def _own(function):
+    @intrinsic
+    def apply(typingctx, x, y):
+        """Eight doubles at x to eight at y."""
+
+        def codegen(context, builder, signature, args):
+            pointer = maths.VD.as_pointer()
+            value = builder.load(builder.inttoptr(args[0], pointer), align=1)
+            builder.store(function(builder, value), builder.inttoptr(args[1], pointer), align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), codegen
+
+    return apply
+
+
+exp8 = _own(maths.exp)
+tanh8 = _own(maths.tanh)
+
+
+def exp_loop(args, dims, steps, data):
+    """Strided and left-over elements go through a line on the stack."""
+    n = load8(dims)
+    i = 0
+    if load8(steps) == 8 and load8(steps + 8) == 8:
+        x, y = load8(args), load8(args + 8)
+        while i + 8 <= n:
+            exp8(x + 8 * i, y + 8 * i)
+            i += 8
+    x, y, sx, sy = rest(args, dims, steps, i)
+    line = local(8)
+    while i < n:
+        m = min(8, n - i)
+        for k in range(8):
+            store8(line + 8 * k, load8(x + k * sx) if k < m else 0)
+        exp8(line, line)
+        for k in range(m):
+            store8(y + k * sy, load8(line + 8 * k))
+        x += m * sx
+        y += m * sy
+        i += m
+
+
+def tanh_loop(args, dims, steps, data):
+    """As exp_loop."""
+    n = load8(dims)
+    i = 0
+    if load8(steps) == 8 and load8(steps + 8) == 8:
+        x, y = load8(args), load8(args + 8)
+        while i + 8 <= n:
+            tanh8(x + 8 * i, y + 8 * i)
+            i += 8
+    x, y, sx, sy = rest(args, dims, steps, i)
+    line = local(8)
+    while i < n:
+        m = min(8, n - i)
+        for k in range(8):
+            store8(line + 8 * k, load8(x + k * sx) if k < m else 0)
+        tanh8(line, line)
+        for k in range(m):
+            store8(y + k * sy, load8(line + 8 * k))
+        x += m * sx
+        y += m * sy
+        i += m
+
+
+@functools.cache
+def own_address(name: str) -> int:
+    """Of jittape's own function of float64 ("exp" or "tanh")."""
+    loop = {"exp": exp_loop, "tanh": tanh_loop}[name]
+    return cfunc(SIGNATURE, cache=True)(loop).address

@@ -86,7 +86,9 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
             places.scratch = max(places.scratch, 8 * group_args(group) + group.scratch)
             places.chunks = max(places.chunks, group.chunks)
             places.partial = max(places.partial, group.partial * group.chunks)
-            steps += [GROUP, group_words(w, group), 0, i]
+            at = group_words(w, group)
+            places.groups.append((at, group))
+            steps += [GROUP, at, 0, i]
             continue
         info = s.infos[s.info[i]]
         kind = kinds[s.info[i]]
