@@ -23,7 +23,8 @@ from jittape.execute.maths import LANES, VB, VD, splat
 from jittape.passes.groups import Group, Micro
 
 NS_PER_OP = 0.1  # what a fused element operation saves
-COMPILE_NS = 4e6  # for one kernel
+COMPILE_NS = 6e6  # for one kernel
+OPTIMISE = 2  # level of LLVM's back end
 LONGEST = 200  # operations in one kernel
 
 _I1, _I8, _I64 = ir.IntType(1), ir.IntType(8), ir.IntType(64)
@@ -53,7 +54,7 @@ def _compare(sign: str) -> Any:
 
 
 # (operand types, result type, emitter) by ufunc
-FLOAT = {
+FLOAT: dict[Any, tuple[str, str, Any]] = {
     np.add: ("dd", "d", lambda b, x, y: b.fadd(x, y)),
     np.subtract: ("dd", "d", lambda b, x, y: b.fsub(x, y)),
     np.multiply: ("dd", "d", lambda b, x, y: b.fmul(x, y)),
@@ -75,7 +76,7 @@ FLOAT = {
     np.logical_or: ("??", "?", lambda b, x, y: b.or_(x, y)),
     np.logical_not: ("?", "?", lambda b, x: b.not_(x)),
 }
-OWN = {
+OWN: dict[Any, tuple[str, str, Any]] = {
     ("amul", (8, 0, 0)): ("dd", "d", _amul),
     ("move", (6, 8)): ("?dd", "d", lambda b, c, x, y: b.select(c, x, y)),
     ("cast", (0, 3)): ("?", "d", lambda b, x: b.uitofp(x, VD)),
@@ -260,31 +261,36 @@ class _Emitter:
 
 
 @functools.cache
-def _machine() -> Any:
+def _engine() -> Any:
+    """The engine that owns the code (and the target machine, which is why there is one)."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    target = binding.Target.from_default_triple()
-    features = binding.get_host_cpu_features().flatten()
-    return target.create_target_machine(
-        cpu=binding.get_host_cpu_name(), features=features, opt=2, jit=True
+    machine = binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name(),
+        features=binding.get_host_cpu_features().flatten(),
+        opt=OPTIMISE,
+        jit=True,
     )
+    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
 
 
-_kept: list[Any] = []  # engines own the code
+_addresses: dict[str, int] = {}
 
 
-@functools.cache
 def compiled(text: str) -> int:
     """Address of the kernel with this IR."""
     from numba.core.compiler_lock import global_compiler_lock
 
     with global_compiler_lock:
-        module = binding.parse_assembly(text)
-        module.triple = _machine().triple
-        engine = binding.create_mcjit_compiler(module, _machine())
-        engine.finalize_object()
-        _kept.append(engine)
-        return engine.get_function_address("kernel")
+        known = _addresses.get(text)
+        if known is None:
+            name = f"kernel{len(_addresses)}"
+            module = binding.parse_assembly(text.replace('@"kernel"', f'@"{name}"'))
+            engine = _engine()
+            engine.add_module(module)
+            engine.finalize_object()
+            known = _addresses[text] = engine.get_function_address(name)
+        return known
 
 
 def _functions(exact: bool) -> dict:

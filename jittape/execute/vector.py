@@ -174,4 +174,4 @@ def tanh_loop(args, dims, steps, data):
 def own_address(name: str) -> int:
     """Of jittape's own function of float64 ("exp" or "tanh")."""
     loop = {"exp": exp_loop, "tanh": tanh_loop}[name]
-    return cfunc(SIGNATURE, cache=True)(loop).address
+    return int(cfunc(SIGNATURE, cache=True)(loop).address or 0)
