@@ -42,8 +42,18 @@ def _minimum(b: Any, x: Any, y: Any) -> Any:
 
 
 def _amul(b: Any, g: Any, v: Any) -> Any:
-    live = b.fcmp_unordered("!=", g, splat(0.0))
-    return b.fmul(g, b.select(live, v, splat(0.0)))
+    """As kernels.amul: 0 where either is 0."""
+    zero = splat(0.0)
+    left = b.select(b.fcmp_unordered("!=", v, zero), g, zero)
+    right = b.select(b.fcmp_unordered("!=", g, zero), v, zero)
+    return b.fmul(left, right)
+
+
+def _scale(b: Any, g: Any, v: Any) -> Any:
+    """As kernels.amul where g is a single value: not even a sign where it is 0."""
+    zero = splat(0.0)
+    product = b.fmul(b.select(b.fcmp_unordered("!=", v, zero), g, zero), v)
+    return b.select(b.fcmp_unordered("!=", g, zero), product, zero)
 
 
 def _compare(sign: str) -> Any:
@@ -96,6 +106,8 @@ def operation(m: Micro, functions: dict) -> tuple[str, str, Any] | None:
             return None
     if found is None or len(m.args) != len(found[0]) + 1:
         return None
+    if found[2] is _amul and m.steps == (0, 8, 8):
+        return ("dd", "d", _scale)
     for t, step in zip(found[0], m.steps, strict=False):
         if step not in (0, SIZE[t]):
             return None
