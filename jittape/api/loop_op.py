@@ -47,9 +47,16 @@ def _infer(inexact: bool) -> Callable[..., Aval]:
 
 
 def _evaluate(inexact: bool) -> Callable[..., Any]:
-    def evaluate(
-        *args: Any, body: Body, length: int, backward: bool, save: int, progress: Any
-    ) -> Any:
+    def into(
+        out: np.ndarray,
+        *args: Any,
+        body: Body,
+        length: int,
+        backward: bool,
+        save: int,
+        progress: Any,
+    ) -> None:
+        """Run the loop; what it stacks is written where it will be read, once."""
         from jittape.execute.loop import repeat
 
         arrays = [
@@ -57,22 +64,38 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
             for x, a in zip(args, _operands(body, length), strict=True)
         ]
         fixed, carry, rows = divided(body, arrays)
-        results = [np.empty((length, *a.shape), a.dtype) for a in body.results]
-        kept = None
-        if save:
-            n = -(-length // save)
-            kept = [np.empty((n, *a.shape), a.dtype) for a in body.carry]
-        final = repeat(
-            body.program, length, fixed, carry, rows, results, kept, save or 1, backward, progress
-        )
-        leaves = [*final, *results, *(kept or [])]
+        n = -(-length // save) if save else 0
+        avals = [*body.carry, *[stacked(a, length) for a in body.results]]
+        avals += [stacked(a, n) for a in body.carry] if save else []
         p = packing(body, length, save, inexact)
+        mine = [k for k, a in enumerate(avals) if a.inexact == inexact]
+        start = dict(zip(mine, p.starts, strict=False))
+
+        def room(k: int) -> np.ndarray:
+            a = avals[k]
+            if k in start and a.dtype == out.dtype:
+                return out[start[k] : start[k] + a.size].reshape(a.shape)
+            return np.empty(a.shape, a.dtype)
+
+        stacks = [room(k) for k in range(len(body.carry), len(avals))]
+        results, kept = stacks[: len(body.results)], stacks[len(body.results) :]
+        final = repeat(
+            body.program, length, fixed, carry, rows, results, kept if save else None,
+            save or 1, backward, progress,
+        )  # fmt: skip
+        leaves = [*final, *stacks]
+        for k in mine:
+            x = leaves[k]
+            if not np.may_share_memory(x, out):
+                out[start[k] : start[k] + x.size] = x.ravel()
+
+    def evaluate(*args: Any, **params: Any) -> Any:
+        p = packing(params["body"], params["length"], params["save"], inexact)
         out = np.empty(p.size, p.dtype)
-        mine = [x for x in leaves if (x.dtype.kind in "fc") == inexact]
-        for x, start in zip(mine, p.starts, strict=False):
-            out[start : start + x.size] = x.ravel()
+        into(out, *args, **params)
         return out
 
+    evaluate.into = into  # type: ignore[attr-defined]
     return evaluate
 
 

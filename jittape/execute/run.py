@@ -305,7 +305,11 @@ def _host(linked: Linked, ws: Workspace, i: int, inputs: tuple, outs: tuple) -> 
     args = [_array(linked, ws, a, inputs, outs) for a in tape.operands(i)]
     if sig.op.kind is Kind.GUARD:
         return _check(program, sig, args[0], i)
+    into = getattr(sig.op.evaluate, "into", None)
     try:
+        if into is not None:  # writes the result itself
+            into(_array(linked, ws, tape.first + i, inputs, outs), *args, **sig.kwargs)
+            return None
         result = sig.op.evaluate(*args, **sig.kwargs)
     except Exception as e:
         e.jittape_instruction = int(program.origin[i])  # type: ignore[attr-defined]
