@@ -161,6 +161,10 @@ def tensorinv(a: Any, ind: int = 2) -> Any:
 # -- decompositions ------------------------------------------------------------------------------
 
 
+# NumPy before 2.5 gives real eigenvalues of a general real matrix as real numbers
+_REAL_EIG = np.linalg.eigvals(np.eye(1)).dtype.kind == "f"
+
+
 def _triangle_first(a: Any, uplo: str) -> Any:
     """The matrix whose lower triangle is what NumPy reads."""
     if uplo.upper() not in ("L", "U"):
@@ -195,7 +199,7 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 def eig(a: Any) -> Any:
     a = matrices("eig", a, square=True)
     out = d.eig(a)
-    if a.dtype.kind == "f" and _all_real(vector_part(out, 0, a.shape[-1])):
+    if a.dtype.kind == "f" and _REAL_EIG and _all_real(vector_part(out, 0, a.shape[-1])):
         out = real_part(out)
     return _EIG(*d.unpack_eig(out, a.shape[-1]))
 
