@@ -21,8 +21,6 @@ ASKS = {
     "array_equal",
     "array_equiv",
     "digitize",
-    "eig",
-    "eigvals",
     "flatnonzero",
     "geomspace",
     "histogram",
@@ -31,6 +29,8 @@ ASKS = {
     "polyfit",
     "roots",
 }
+if np.linalg.eigvals(np.eye(1)).dtype.kind == "f":  # NumPy before 2.5
+    ASKS |= {"eig", "eigvals"}
 ASKING_CASES = {("svd", 4)}
 
 
