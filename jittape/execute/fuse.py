@@ -23,7 +23,7 @@ from jittape.execute.maths import LANES, VB, VD, splat
 from jittape.passes.groups import Group, Micro
 
 NS_PER_OP = 0.1  # what a fused element operation saves
-COMPILE_NS = 6e6  # for one kernel
+COMPILE_NS = 4e6  # for one kernel, and another one for each 30 operations
 OPTIMISE = 2  # level of LLVM's back end
 LONGEST = 200  # operations in one kernel
 
@@ -108,8 +108,8 @@ def operation(m: Micro, functions: dict) -> tuple[str, str, Any] | None:
         return None
     if found[2] is _amul and m.steps == (0, 8, 8):
         return ("dd", "d", _scale)
-    for t, step in zip(found[0], m.steps, strict=False):
-        if step not in (0, SIZE[t]):
+    for t, a, step in zip(found[0], m.args, m.steps, strict=False):
+        if step not in (0, SIZE[t]) and (t == "?" or a.temp is not None):
             return None
     return found if m.steps[-1] == SIZE[found[1]] else None
 
@@ -234,7 +234,10 @@ class _Emitter:
             for a, step, t in zip(m.args, m.steps, types, strict=False):
                 key = self.key(a, step)
                 if key not in known:
-                    known[key] = self.load(b, self.pointers[key], i, t, mask)
+                    if step == SIZE[t]:
+                        known[key] = self.load(b, self.pointers[key], i, t, mask)
+                    else:
+                        known[key] = self.gather(b, self.pointers[key], i, step, mask)
                 xs.append(known[key])
             out = self.key(m.args[-1], m.steps[-1])
             known[out] = function(b, *xs)
@@ -258,6 +261,22 @@ class _Emitter:
             x = maths.intrinsic(b, f"llvm.masked.load.{name}.p0", kind, args)
         if t == "?":
             x = b.icmp_unsigned("!=", x, ir.Constant(_V8, [_I8(0)] * LANES))
+        return x
+
+    def gather(self, b: Any, p: Any, i: Any, step: int, mask: Any) -> Any:
+        """Doubles that lie `step` bytes apart; past the end, the last one again."""
+        x = ir.Constant(VD, ir.Undefined)
+        at = b.add(p, b.mul(i, ir.Constant(_I64, step)))
+        for k in range(LANES):
+            if mask is None:
+                place = b.add(at, ir.Constant(_I64, k * step))
+            elif k:
+                lane = b.extract_element(mask, ir.Constant(_I64, k))
+                place = b.select(lane, b.add(place, ir.Constant(_I64, step)), place)
+            else:
+                place = at
+            value = b.load(b.inttoptr(place, maths.D.as_pointer()), align=1)
+            x = b.insert_element(x, value, ir.Constant(_I64, k))
         return x
 
     def store(self, b: Any, p: Any, i: Any, t: str, x: Any, mask: Any) -> None:
@@ -318,7 +337,7 @@ def calls_until_hot(groups: list[tuple[int, Group]], exact: bool) -> int:
     """After how many calls fusing would have saved what it costs; 0: never worth it."""
     functions = _functions(exact)
     saved = sum(saving(g, functions) for _, g in groups)
-    kernels = sum(len(runs(g, functions)) for _, g in groups)
+    kernels = sum(1 + (hi - lo) / 30 for _, g in groups for lo, hi in runs(g, functions))
     return 1 + int(kernels * COMPILE_NS / saved) if saved else 0
 
 
