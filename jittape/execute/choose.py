@@ -73,3 +73,8 @@ def own_function(ufunc: Any, types: str) -> str | None:
     if types != "d->d" or not (cpu.get("AVX512_SKX") or (cpu.get("AVX2") and cpu.get("FMA3"))):
         return None
     return OWN.get(ufunc)
+
+
+def masks_are_free() -> bool:
+    """Whether a masked load or store costs what a plain one does."""
+    return bool(_cpu().get("AVX512_SKX"))

@@ -23,7 +23,8 @@ from jittape.execute.maths import LANES, VB, VD, splat
 from jittape.passes.groups import Group, Micro
 
 NS_PER_OP = 0.1  # what a fused element operation saves
-COMPILE_NS = 4e6  # for one kernel, and another one for each 30 operations
+COMPILE_NS = 4e6  # for one kernel, and as much again for each 12 operations
+SHORT = 20  # operations
 OPTIMISE = 2  # level of LLVM's back end
 LONGEST = 200  # operations in one kernel
 
@@ -173,20 +174,26 @@ class _Emitter:
         i = b.phi(_I64)
         i.add_incoming(ir.Constant(_I64, 0), entry)
         after = b.add(i, ir.Constant(_I64, LANES))
-        b.cbranch(b.icmp_signed("<=", after, n), body, rest)
+        # A long kernel's loop is masked, if masks are free, rather than followed by a second body.
+        once = len(self.micros) > SHORT and choose.masks_are_free()
+        b.cbranch(b.icmp_signed("<" if once else "<=", i if once else after, n), body, rest)
         b = ir.IRBuilder(body)
-        self.emit(b, i, None)
+        self.emit(b, i, self.mask(b, i, n) if once else None)
         i.add_incoming(after, b.block)
         b.branch(test)
         b = ir.IRBuilder(rest)
         b.cbranch(b.icmp_signed("<", i, n), tail, done)
         b = ir.IRBuilder(tail)
-        lanes = ir.Constant(maths.VI, [ir.Constant(_I64, k) for k in range(LANES)])
-        left = self.spread(b, b.sub(n, i), maths.VI)
-        self.emit(b, i, b.icmp_signed("<", lanes, left))
+        if not once:
+            self.emit(b, i, self.mask(b, i, n))
         b.branch(done)
         ir.IRBuilder(done).ret_void()
         return str(module)
+
+    def mask(self, b: Any, i: Any, n: Any) -> Any:
+        """Which of the elements from i on are there."""
+        lanes = ir.Constant(maths.VI, [ir.Constant(_I64, k) for k in range(LANES)])
+        return b.icmp_signed("<", lanes, self.spread(b, b.sub(n, i), maths.VI))
 
     @staticmethod
     def spread(b: Any, x: Any, kind: Any) -> Any:
@@ -337,7 +344,7 @@ def calls_until_hot(groups: list[tuple[int, Group]], exact: bool) -> int:
     """After how many calls fusing would have saved what it costs; 0: never worth it."""
     functions = _functions(exact)
     saved = sum(saving(g, functions) for _, g in groups)
-    kernels = sum(1 + (hi - lo) / 30 for _, g in groups for lo, hi in runs(g, functions))
+    kernels = sum(1 + (hi - lo) / 12 for _, g in groups for lo, hi in runs(g, functions))
     return 1 + int(kernels * COMPILE_NS / saved) if saved else 0
 
 
