@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from jittape.config import config
 from jittape.passes import classify as sch
 from jittape.passes import kernels, views
 from jittape.passes.memory import PARTIAL, SCRATCH, Places
@@ -193,9 +196,10 @@ class Lowering:
         if info.kind == sch.TO_ROWS:
             x = self.packed(ops[0], info.shape, DIMS_FULL)
             out = self.home(v, DIMS_ROW, item)
-            self.emit(
-                ("folding",), (0, info.kernel, 0, item, *ident), DIMS_FULL, [x, out], (item, item)
-            )
+            sums = info.kernel[0] is np.add and sig.out.dtype == np.float64
+            which = 2 if sums and not config.bit_exact else 0
+            data = (which, info.kernel, 0, item, *ident)
+            self.emit(("folding",), data, DIMS_FULL, [x, out], (item, item))
             self.made[v] = (out, DIMS_ROW)
             return
         count = self.c if info.kind == sch.TO_COLUMNS else 1
