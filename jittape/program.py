@@ -13,6 +13,7 @@ import numpy as np
 
 from jittape.config import config
 from jittape.passes.components import take_apart
+from jittape.passes.disjoint import read_through
 from jittape.passes.linear import pull_factors
 from jittape.passes.lower import lower
 from jittape.passes.memory import Places, plan
@@ -61,6 +62,10 @@ def compile_program(tape: Tape) -> Program:
     pulled = simple if config.bit_exact else pull_factors(simple)
     if pulled is not simple:
         simple, again = simplify(pulled)
+        origin = origin[again]
+    through = read_through(simple)
+    if through is not simple:
+        simple, again = simplify(through)
         origin = origin[again]
     if not config.bit_exact:
         simple = triangular_solves(simple)
