@@ -152,3 +152,19 @@ def test_calls_that_run_while_kernels_are_fused(monkeypatch):
     for t in threads:
         t.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("c", [2, 5, 8, 9, 10, 25, 63, 64, 65, 200])
+def test_sums_of_short_rows(c):
+    x = np.random.default_rng(c).normal(size=(1201, c))
+    x[5], x[7] = np.nan, -0.0
+    g = jittape.value_and_grad(lambda x: np.sum(np.sum(np.exp(x) * x, axis=1) ** 2))
+    with np.errstate(all="ignore"):
+        rows = [g(x[k:]) for k in (0, 8) for _ in range(3)]
+        e = np.exp(x)
+        s = np.sum(e * x, axis=1)
+        want = 2 * s[:, None] * (e * x + e)
+    assert np.isnan(rows[2][0])
+    np.testing.assert_allclose(rows[2][1], want, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(rows[5][0], np.sum(s[8:] ** 2), rtol=1e-13)
+    np.testing.assert_allclose(rows[5][1], want[8:], rtol=1e-12, atol=1e-12)
