@@ -3,7 +3,7 @@
 Cody-Waite reduction to |r| <= ln(2)/2 and a polynomial (interpolated at Chebyshev nodes, relative
 error 1.3e-17), without branches and tables; special values follow from the arithmetic. Within 1 ulp
 (exp) and 3 ulp (tanh), subnormal results included. The same instructions run whether they stand
-alone behind NumPy's loop signature (vector.py) or inside a fused kernel (fuse.py): same bits.
+alone behind NumPy's loop signature (vector.py) or in a kernel that does more: same bits.
 """
 
 from __future__ import annotations

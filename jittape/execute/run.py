@@ -93,7 +93,7 @@ class Linked:
     """A Program with the addresses of this process."""
 
     def __init__(self, program: Program):
-        from jittape.execute import fuse, sweep
+        from jittape.execute import sweep
 
         self.program = program
         self.lock = threading.Lock()
@@ -141,21 +141,6 @@ class Linked:
         self.new = [(a.shape, a.dtype) for a in program.outputs]
         self.enter, self.sweep = sweep.enter, sweep.sweep
         self.steps = program.words[0]
-        self.exact = choose.exact
-        self.interpreted = self.words
-        self.calls_until_hot = fuse.calls_until_hot(program.places.groups, self.exact)
-
-    def fuse(self) -> None:
-        """Replace runs of kernels by fused ones, for the calls that start from now on."""
-        from jittape.execute.fuse import fused
-
-        with self.lock:
-            if self.words is not self.interpreted:
-                return
-            # the kernels go on reading their data from the words as they were
-            self.words = fused(self.interpreted, self.program.places.groups, self.exact)
-            self.T = address.data_address(self.words)
-            self.pool = []  # running calls keep their workspaces, with the addresses they have
 
     def workspace(self) -> Workspace:
         try:
@@ -172,10 +157,6 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
     linked = program.linked
     if linked is None:
         linked = program.linked = Linked(program)
-    if linked.calls_until_hot:
-        linked.calls_until_hot -= 1
-        if not linked.calls_until_hot:
-            linked.fuse()
     if type(inputs) is not tuple:
         inputs = tuple(inputs)
     outs = tuple([_empty(shape, dtype) for shape, dtype in linked.new])

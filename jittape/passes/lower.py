@@ -86,8 +86,7 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
             places.scratch = max(places.scratch, 8 * group_args(group) + group.scratch)
             places.chunks = max(places.chunks, group.chunks)
             places.partial = max(places.partial, group.partial * group.chunks)
-            places.groups.append((group_words(w, group), group))
-            steps += [GROUP, places.groups[-1][0], 0, i]
+            steps += [GROUP, group_words(w, group), 0, i]
             continue
         info = s.infos[s.info[i]]
         kind = kinds[s.info[i]]

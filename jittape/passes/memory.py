@@ -38,7 +38,6 @@ class Places:
     scratch: int = 0  # bytes per worker
     partial: int = 0
     chunks: int = 1  # of the group that has most
-    groups: list = field(default_factory=list)  # (word, Group) of each lowered group
 
 
 def plan(s: Schedule) -> Places:
