@@ -19,8 +19,6 @@ from jittape.program import Program
 # steps of at least this many elements per instruction are worth several threads and Python's time
 WIDE = 1 << 15
 _PROGRESS_CALLS = 100
-# rows of the scalar sweep to execute from which on a loop is translated to machine code
-WORTH = 2_000_000
 
 
 def repeat(
@@ -136,21 +134,11 @@ def _compiled(
     sizes = np.array([c.nbytes for c in here], np.int64)
     kept = np.array([_address_of(s) for s in saved] if saved is not None else [0], np.int64)
     ws = linked.workspace()
-    native = None
-    if n * len(program.code) >= WORTH:
-        from jittape.execute.native import stepper
-
-        native = stepper(linked, len(fixed), len(carry), saved is not None)
-    tables = [_address_of(x) for x in (pointers, strides, pair, kept)]
     try:
         for slot, value in linked.refresh:
             _refresh(linked, ws, slot, value)
         for low, high in _blocks(n, progress):
-            if native is not None:
-                native(low, high, *tables, every if saved is not None else 1, ws.base_address)
-                status = 0
-            else:
-                status = steps(
+            status = steps(
                 linked.T, ws.base_address, linked.code_address, low, high, pointers, strides,
                 len(fixed), pair, sizes, kept, every if saved is not None else 0,
             )  # fmt: skip
