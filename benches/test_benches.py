@@ -17,9 +17,6 @@ from .problems import PLACES, load
 CASES = [(name, size) for name in PLACES for size in load(name).small]
 LIBRARIES = ("jittape", "jittape gradient", "hand numpy", "hand numba", "numba primal")
 
-# What jittape cannot do yet; a name leaves this list with the change that makes it work.
-NOT_YET: dict[str, str] = {}
-
 # How many leading arguments are differentiated, where the reference is a gradient and the primal
 # stays analytic for complex input: there the reference itself is checked.
 GRADIENTS = {
@@ -48,8 +45,6 @@ def cases():
         for library in LIBRARIES:
             if library in load(name).variants:
                 marks = [pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")]
-                if name in NOT_YET and library.startswith("jittape"):
-                    marks.append(pytest.mark.xfail(reason=NOT_YET[name], strict=True))
                 yield pytest.param(name, size, library, marks=marks, id=f"{name}-{size}-{library}")
 
 
