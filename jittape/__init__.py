@@ -4,7 +4,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 from jittape import functions as _functions  # noqa: F401  (NumPy's functions on tracers)
-from jittape import trace as _trace  # noqa: F401  (loads the op table)
+from jittape import tracing as _tracing  # noqa: F401  (loads the op table)
 from jittape.api.gradients import grad, jit, jvp, value_and_grad, vjp
 from jittape.api.inspect import trace
 from jittape.config import config, set_num_threads

@@ -16,8 +16,8 @@ import numpy as np
 
 import jittape
 from jittape.ops.declare import Kind, Op, table
-from jittape.trace.dispatch import LATE, Composite, composites, implementations
-from jittape.trace.tracer import Tracer
+from jittape.tracing.dispatch import LATE, Composite, composites, implementations
+from jittape.tracing.tracer import Tracer
 
 _HEAD = """# Op reference
 
@@ -91,7 +91,7 @@ def table_of(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _public(f: Callable) -> bool:
     module = getattr(f, "__module__", None) or ""
-    return isinstance(f, np.ufunc) or not module.startswith("jittape.trace")
+    return isinstance(f, np.ufunc) or not module.startswith("jittape.tracing")
 
 
 def ufunc_rows() -> list[tuple[str, ...]]:

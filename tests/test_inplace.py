@@ -11,8 +11,8 @@ from oracle import check, check_value
 
 import jittape
 from jittape.errors import TraceError
-from jittape.trace.patches import Patched
-from jittape.trace.recorder import open_traces
+from jittape.tracing.patches import Patched
+from jittape.tracing.recorder import open_traces
 
 X = np.array([0.5, -1.5, 2.0, 0.25])
 
@@ -496,7 +496,7 @@ def test_interrupts_anywhere_leave_everything_usable():
 
         def tracer(frame, event, arg):
             nonlocal count
-            if "jittape/trace" not in frame.f_code.co_filename:
+            if "jittape/tracing" not in frame.f_code.co_filename:
                 return None
             if event == "line":
                 count += 1

@@ -12,8 +12,8 @@ LAYERS = [
     ("errors", "types", "tree", "compiled", "config", "bits", "locks"),
     ("ops",),
     ("tape",),
-    ("trace.recorder", "trace.dispatch", "trace.tracer"),
-    ("functions", "trace"),
+    ("tracing.recorder", "tracing.dispatch", "tracing.tracer"),
+    ("functions", "tracing"),
     ("passes",),
     ("program",),
     ("execute",),
@@ -21,7 +21,7 @@ LAYERS = [
     ("",),
 ]
 # one arrow points up on purpose: values of pasted stretches are computed while tracing
-ALLOWED = {("trace.embed", "passes.evaluate")}
+ALLOWED = {("tracing.embed", "passes.evaluate")}
 
 
 def layer(module: str) -> int:

@@ -98,7 +98,7 @@ def test_calls_outside_of_traces_are_numbas():
 def test_numba_is_not_imported_for_it():
     code = (
         "import sys, numpy as np, jittape\n"
-        "from jittape.trace.recorder import Trace\n"
+        "from jittape.tracing.recorder import Trace\n"
         "with Trace('t'):\n"
         "    np.zeros(3)\n"
         "assert 'numba' not in sys.modules\n"

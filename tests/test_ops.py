@@ -14,7 +14,7 @@ from oracle import check, check_value
 
 from jittape import reference
 from jittape.ops.declare import Case, Kind, Op, table
-from jittape.trace.dispatch import Composite, composites
+from jittape.tracing.dispatch import Composite, composites
 
 reference.load()  # completes the tables
 
@@ -204,7 +204,7 @@ def test_every_op_has_cases() -> None:
 
 def test_the_table_covers_numpys_ufuncs() -> None:
     """All float ufuncs of NumPy are recorded; what is left out is listed here, by name."""
-    from jittape.trace.dispatch import implementations, ufuncs
+    from jittape.tracing.dispatch import implementations, ufuncs
 
     left_out = {"isnat", "matvec", "vecmat", "vecdot"}
     missing = []

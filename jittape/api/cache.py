@@ -19,8 +19,8 @@ from jittape.api.state import State
 from jittape.ops.declare import Kind
 from jittape.passes.evaluate import evaluate
 from jittape.tape import Tape
-from jittape.trace.embed import PastedTracer
-from jittape.trace.tracer import value_of
+from jittape.tracing.embed import PastedTracer
+from jittape.tracing.tracer import value_of
 
 _clock = itertools.count()
 # states kept per key besides the one in use; those that hold large arrays are not kept

@@ -24,10 +24,10 @@ from jittape.config import config
 from jittape.errors import ImpureFunctionWarning, RetraceWarning
 from jittape.locks import ForkSafeLock
 from jittape.tape import Tape
-from jittape.trace.embed import new_input, result_numbers
-from jittape.trace.reach import reach_function
-from jittape.trace.recorder import Trace, here, open_traces
-from jittape.trace.tracer import Tracer
+from jittape.tracing.embed import new_input, result_numbers
+from jittape.tracing.reach import reach_function
+from jittape.tracing.recorder import Trace, here, open_traces
+from jittape.tracing.tracer import Tracer
 
 __all__ = ["Transformed", "is_dynamic"]
 

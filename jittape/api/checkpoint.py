@@ -17,12 +17,12 @@ from jittape.ops.shape import reshape
 from jittape.passes.paste import Builder
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
-from jittape.trace.embed import new_input, result_numbers
-from jittape.trace.patches import recorded
-from jittape.trace.reach import reach_function
-from jittape.trace.recorder import Trace, open_traces
-from jittape.trace.tracer import Tracer
-from jittape.trace.views import snapshot
+from jittape.tracing.embed import new_input, result_numbers
+from jittape.tracing.patches import recorded
+from jittape.tracing.reach import reach_function
+from jittape.tracing.recorder import Trace, open_traces
+from jittape.tracing.tracer import Tracer
+from jittape.tracing.views import snapshot
 
 
 def checkpoint(fun: Callable) -> Callable:

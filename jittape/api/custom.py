@@ -23,9 +23,9 @@ from jittape.api.opaque import (
 from jittape.ops.declare import Kind, Op, by_name, declare
 from jittape.ops.elementwise import partial_jvp, partial_vjp, ufunc_infer
 from jittape.ops.stop import stop
-from jittape.trace.dispatch import implementations, ufuncs
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer
+from jittape.tracing.dispatch import implementations, ufuncs
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer
 
 
 def stop_gradient(x: Any) -> Any:

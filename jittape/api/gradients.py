@@ -13,11 +13,11 @@ from jittape.api.call import Transformed
 from jittape.api.signature import by_identity
 from jittape.passes.differentiate import forward, reverse
 from jittape.passes.simplify import simplify
-from jittape.trace.embed import embed
-from jittape.trace.inner import Inner
-from jittape.trace.patches import recorded
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer
+from jittape.tracing.embed import embed
+from jittape.tracing.inner import Inner
+from jittape.tracing.patches import recorded
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer
 
 Argnums = int | tuple[int, ...]
 

@@ -16,9 +16,9 @@ from jittape.ops.declare import Kind
 from jittape.passes.differentiate import inexact_outputs, reverse
 from jittape.passes.evaluate import evaluate, evaluate_all
 from jittape.tape import Tape
-from jittape.trace.embed import new_input, result_numbers
-from jittape.trace.reach import reach_function
-from jittape.trace.recorder import Trace
+from jittape.tracing.embed import new_input, result_numbers
+from jittape.tracing.reach import reach_function
+from jittape.tracing.recorder import Trace
 
 
 class InspectableTape(Tape):

@@ -22,9 +22,9 @@ from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward, reverse
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
-from jittape.trace.embed import embed
-from jittape.trace.inner import Inner
-from jittape.trace.recorder import here
+from jittape.tracing.embed import embed
+from jittape.tracing.inner import Inner
+from jittape.tracing.recorder import here
 from jittape.types import Aval
 
 # directions are swept in chunks so that the values of one chunk stay below this many bytes

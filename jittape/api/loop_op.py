@@ -18,8 +18,8 @@ from jittape.api.loop_body import Body, intern, packing, stacked
 from jittape.ops.declare import Kind, Op, declare
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
-from jittape.trace.recorder import Trace
-from jittape.trace.tracer import Tracer, number_of
+from jittape.tracing.recorder import Trace
+from jittape.tracing.tracer import Tracer, number_of
 from jittape.types import Aval, aval
 
 # the carries that one level of a loop keeps for its reverse sweep take at most this many bytes

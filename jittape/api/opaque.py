@@ -22,8 +22,8 @@ from jittape.passes.activity import depends_on
 from jittape.passes.differentiate import reverse
 from jittape.passes.evaluate import evaluate
 from jittape.passes.template import vjp_template
-from jittape.trace.recorder import Trace, here
-from jittape.trace.tracer import Tracer, number_of, trace_of, value_of
+from jittape.tracing.recorder import Trace, here
+from jittape.tracing.tracer import Tracer, number_of, trace_of, value_of
 from jittape.types import Aval, aval_of
 
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from jittape.trace.patches import Patched
-from jittape.trace.tracer import Tracer
+from jittape.tracing.patches import Patched
+from jittape.tracing.tracer import Tracer
 
 # scanning stops here; a program that reaches more than this is reported as truncated
 MAX_OBJECTS = 20_000

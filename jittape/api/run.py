@@ -11,7 +11,7 @@ import numpy as np
 
 from jittape.passes.evaluate import GuardFailed, evaluate
 from jittape.tape import Tape
-from jittape.trace import embed
+from jittape.tracing import embed
 
 __all__ = ["GuardFailed", "HostFailed", "outcome", "prepare", "run"]
 

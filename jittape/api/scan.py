@@ -13,11 +13,11 @@ from jittape.api.loop_op import choose_save, run_loop
 from jittape.ops.index import take
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
-from jittape.trace.embed import result_numbers
-from jittape.trace.patches import recorded
-from jittape.trace.reach import reach_function
-from jittape.trace.recorder import Trace, here
-from jittape.trace.tracer import Tracer, cast, value_of
+from jittape.tracing.embed import result_numbers
+from jittape.tracing.patches import recorded
+from jittape.tracing.reach import reach_function
+from jittape.tracing.recorder import Trace, here
+from jittape.tracing.tracer import Tracer, cast, value_of
 from jittape.types import Aval, aval, aval_of
 
 REMEDY = (

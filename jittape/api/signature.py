@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from jittape import tree
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer
 
 _BY_VALUE = (
     int, bool, str, bytes, type(None), type(Ellipsis), range, frozenset, np.dtype,

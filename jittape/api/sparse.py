@@ -28,11 +28,11 @@ from jittape.passes.lift import cut, joined_results, read_variables, with_output
 from jittape.passes.simplify import simplify
 from jittape.passes.sparsity import index_values, jacobian_pattern
 from jittape.tape import Tape
-from jittape.trace.embed import embed
-from jittape.trace.guards import pin
-from jittape.trace.inner import Inner
-from jittape.trace.recorder import frozen_arrays, here, open_traces
-from jittape.trace.tracer import Tracer
+from jittape.tracing.embed import embed
+from jittape.tracing.guards import pin
+from jittape.tracing.inner import Inner
+from jittape.tracing.recorder import frozen_arrays, here, open_traces
+from jittape.tracing.tracer import Tracer
 
 # a reverse sweep costs about this many forward sweeps
 REVERSE_COST = 1.5

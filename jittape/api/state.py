@@ -20,7 +20,7 @@ from jittape.api.direct import direct_arrays
 from jittape.api.reach import Reach
 from jittape.bits import SMALL, same_bits
 from jittape.tape import Tape
-from jittape.trace.patches import Patched
+from jittape.tracing.patches import Patched
 
 _code = attrgetter("__code__")
 _defaults = attrgetter("__defaults__")

@@ -13,10 +13,10 @@ from jittape.api.gradients import optional_function
 from jittape.errors import TraceError
 from jittape.ops.shape import broadcast_to, transpose
 from jittape.passes.batch import BRANCH_REMEDY, batch
-from jittape.trace.embed import embed, result_numbers
-from jittape.trace.recorder import Trace, here
-from jittape.trace.tracer import Tracer, value_of
-from jittape.trace.views import snapshot
+from jittape.tracing.embed import embed, result_numbers
+from jittape.tracing.recorder import Trace, here
+from jittape.tracing.tracer import Tracer, value_of
+from jittape.tracing.views import snapshot
 from jittape.types import aval
 
 _NUMERIC = (Tracer, np.ndarray, np.generic, int, float, complex)

@@ -3,7 +3,7 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from jittape.trace.dispatch import LATE
+from jittape.tracing.dispatch import LATE
 
 # dispatch and the Tracer's methods are complete only when all but the late ones are loaded
 for _module in iter_modules(__path__):
@@ -11,7 +11,7 @@ for _module in iter_modules(__path__):
     if _name not in LATE.values():
         import_module(_name)
 
-from jittape.trace import boundary, lists, numba_functions, patches  # noqa: E402, F401
+from jittape.tracing import boundary, lists, numba_functions, patches  # noqa: E402, F401
 
 boundary.install()
 lists.install()

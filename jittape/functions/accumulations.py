@@ -25,9 +25,9 @@ from jittape.functions.ufuncs import finish
 from jittape.ops import accumulate, reduce
 from jittape.ops.declare import Case, Op
 from jittape.ops.shape import reshape
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import cast, tracer_method
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import cast, tracer_method
 
 _CASES = (
     Case(((2, 3),)),

@@ -15,8 +15,8 @@ from jittape.functions.select import promoted
 from jittape.functions.shape import broadcast_to, flip, ravel, sliced, to_shape
 from jittape.ops.declare import Case
 from jittape.ops.elementwise import where
-from jittape.trace.dispatch import implements
-from jittape.trace.tracer import cast
+from jittape.tracing.dispatch import implements
+from jittape.tracing.tracer import cast
 
 _F8 = np.dtype(np.float64)
 

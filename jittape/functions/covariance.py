@@ -10,9 +10,9 @@ from jittape.errors import TraceError
 from jittape.functions.reductions import operand
 from jittape.ops import complexes
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import cast
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import cast
 
 _CASES = (
     Case(((3, 4),)),

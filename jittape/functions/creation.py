@@ -9,10 +9,10 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.ops import shape as ops
 from jittape.ops.declare import Case
-from jittape.trace import tracer as tracers
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here, open_traces
-from jittape.trace.tracer import Tracer, cast, tracer_method
+from jittape.tracing import tracer as tracers
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here, open_traces
+from jittape.tracing.tracer import Tracer, cast, tracer_method
 from jittape.types import aval_of
 
 

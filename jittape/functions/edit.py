@@ -15,10 +15,10 @@ from jittape.functions.shape import as_shape, broadcast_to, moveaxis, ravel, sli
 from jittape.ops import elementwise as e
 from jittape.ops import index as ops
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.guards import pin
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, cast, tracer_method
+from jittape.tracing.dispatch import implements
+from jittape.tracing.guards import pin
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, cast, tracer_method
 
 _I8 = np.dtype(np.int64)
 

@@ -19,9 +19,9 @@ from jittape.ops import elementwise as e
 from jittape.ops.declare import Case
 from jittape.ops.product import matmul
 from jittape.ops.reduce import sum as sum_of
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import cast
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import cast
 
 Label = str | int
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # in NumPy's order

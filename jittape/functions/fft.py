@@ -11,8 +11,8 @@ from jittape.ops import fft as ops
 from jittape.ops.declare import Case
 from jittape.ops.elementwise import cast
 from jittape.ops.shape import concatenate, place, strided_slice
-from jittape.trace.dispatch import implements
-from jittape.trace.tracer import as_operand
+from jittape.tracing.dispatch import implements
+from jittape.tracing.tracer import as_operand
 
 _LINE = (Case(((6,),)), Case(((2, 5),), {"n": 4, "axis": 0}), Case(((2, 5),), {"norm": "ortho"}))
 _HALF = (

@@ -10,8 +10,8 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.functions.creation import as_array
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
 
 _AT = np.array([0.1, 0.4, 0.9, 1.6])
 

@@ -15,9 +15,9 @@ from jittape.ops import index as ops
 from jittape.ops.declare import Case
 from jittape.ops.guards import guard_true
 from jittape.ops.sort import searchsorted as search
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, cast, tracer_method
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, cast, tracer_method
 
 _INDEX = np.array([[1, -1], [0, 1]])
 

@@ -12,11 +12,11 @@ from jittape.functions.creation import as_array, holds_tracer, stacked
 from jittape.functions.join import concatenate
 from jittape.functions.shape import broadcast_to, moveaxis, ravel, to_shape
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.patches import patch_numpy, switches
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, _describe, tracer_method
-from jittape.trace.views import root_of
+from jittape.tracing.dispatch import implements
+from jittape.tracing.patches import patch_numpy, switches
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, _describe, tracer_method
+from jittape.tracing.views import root_of
 
 
 def _traced(x: Any) -> bool:

@@ -24,9 +24,9 @@ from jittape.ops import index as ops
 from jittape.ops import shape as layout
 from jittape.ops.guards import guard_true
 from jittape.ops.reduce import all as all_of
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, cast, signature, tracer_method
-from jittape.trace.views import as_view, layout_flags
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, cast, signature, tracer_method
+from jittape.tracing.views import as_view, layout_flags
 from jittape.types import aval
 
 _I8 = np.dtype(np.int64)

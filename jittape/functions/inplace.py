@@ -17,11 +17,11 @@ from jittape.functions.index import index_add, index_update
 from jittape.functions.keys import plan
 from jittape.functions.shape import broadcast_to, to_shape
 from jittape.ops.elementwise import where as where_op
-from jittape.trace.buffers import traced_handle
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import OUT, Tracer, cast, tracer_method, writers
-from jittape.trace.views import ViewTracer, current, replace, store
+from jittape.tracing.buffers import traced_handle
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import OUT, Tracer, cast, tracer_method, writers
+from jittape.tracing.views import ViewTracer, current, replace, store
 
 
 @tracer_method("__setitem__")

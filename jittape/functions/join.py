@@ -12,9 +12,9 @@ from jittape.functions.creation import as_array, numeric
 from jittape.functions.shape import as_shape, atleast_1d, atleast_2d, atleast_3d, sliced, to_shape
 from jittape.ops import shape as ops
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, cast, tracer_method
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, cast, tracer_method
 
 _TWO = Case(([(2, 3), (2, 3)],))
 

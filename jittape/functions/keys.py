@@ -13,9 +13,9 @@ from jittape.functions.shape import to_shape
 from jittape.ops import elementwise as e
 from jittape.ops import index as ops
 from jittape.ops.reduce import sum as sum_of
-from jittape.trace.guards import pin
-from jittape.trace.recorder import here, is_frozen, open_traces
-from jittape.trace.tracer import Tracer, cast, value_of
+from jittape.tracing.guards import pin
+from jittape.tracing.recorder import here, is_frozen, open_traces
+from jittape.tracing.tracer import Tracer, cast, value_of
 
 _I8 = np.dtype(np.int64)
 

@@ -22,10 +22,10 @@ from jittape.ops.matrices import (
 )
 from jittape.ops.product import matmul
 from jittape.ops.shape import concatenate, reshape
-from jittape.trace.dispatch import implements
-from jittape.trace.guards import concrete, pin
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, as_operand, cast
+from jittape.tracing.dispatch import implements
+from jittape.tracing.guards import concrete, pin
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, as_operand, cast
 from jittape.types import aval_of
 
 # NumPy's result tuples; their classes have no public name

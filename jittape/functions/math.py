@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from jittape.errors import TraceError
-from jittape.trace.guards import concrete
-from jittape.trace.patches import patch_math
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer
+from jittape.tracing.guards import concrete
+from jittape.tracing.patches import patch_math
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer
 
 
 def number(x: Any, name: str) -> Any:

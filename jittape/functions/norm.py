@@ -9,7 +9,7 @@ import numpy as np
 from jittape.functions.linalg import inexact, inv, svd
 from jittape.ops.declare import Case
 from jittape.ops.matrices import general, real_part
-from jittape.trace.dispatch import implements
+from jittape.tracing.dispatch import implements
 
 _KINK = "the gradient of a norm at 0 is 0"
 

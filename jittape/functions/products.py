@@ -14,9 +14,9 @@ from jittape.functions.shape import permuted, to_shape
 from jittape.ops import elementwise as e
 from jittape.ops import product as ops
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, cast, tracer_method
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, cast, tracer_method
 
 _PAIR = Case(((3,), (3,)))
 

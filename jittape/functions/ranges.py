@@ -11,8 +11,8 @@ from jittape.functions.join import concatenate
 from jittape.functions.select import promoted
 from jittape.functions.shape import moveaxis, to_shape
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.tracer import cast
+from jittape.tracing.dispatch import implements
+from jittape.tracing.tracer import cast
 
 
 @implements(

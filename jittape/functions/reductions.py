@@ -13,9 +13,9 @@ from jittape.ops import complexes, reduce
 from jittape.ops import elementwise as e
 from jittape.ops.declare import Case, Op
 from jittape.ops.shape import reshape
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, as_operand, cast, tracer_method
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, as_operand, cast, tracer_method
 
 _UNSET: Any = np._NoValue  # type: ignore[attr-defined]
 _MASK = np.array([[True, False, True], [False, True, True]])

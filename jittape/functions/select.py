@@ -12,9 +12,9 @@ from jittape.functions.index import index_update
 from jittape.functions.shape import broadcast_to, to_shape
 from jittape.ops import elementwise as e
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, cast
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, cast
 
 _MASK = np.array([True, False, True])
 

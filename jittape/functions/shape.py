@@ -12,9 +12,9 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from jittape.functions.creation import as_array
 from jittape.ops import shape as ops
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, tracer_method
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, tracer_method
 
 _MATRIX = Case(((2, 3),))
 

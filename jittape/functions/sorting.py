@@ -17,9 +17,9 @@ from jittape.functions.gather import along
 from jittape.functions.shape import ravel, swapaxes
 from jittape.ops import sort as ops
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, tracer_method
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, tracer_method
 
 _TIES = "equal elements keep their order, and each gets the derivative of its own place"
 _CASES = (

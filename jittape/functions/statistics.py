@@ -14,9 +14,9 @@ from jittape.functions.ufuncs import finish
 from jittape.ops import compare as c
 from jittape.ops import elementwise as e
 from jittape.ops.declare import Case
-from jittape.trace.dispatch import implements
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, cast
+from jittape.tracing.dispatch import implements
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, cast
 
 # -- order statistics ----------------------------------------------------------------------------
 

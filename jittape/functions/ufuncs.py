@@ -13,10 +13,10 @@ from jittape.ops import complexes as z
 from jittape.ops import elementwise as e
 from jittape.ops import trigonometric as t
 from jittape.ops.declare import Case, Op
-from jittape.trace import tracer
-from jittape.trace.dispatch import implements, lookup
-from jittape.trace.recorder import here
-from jittape.trace.tracer import OUT, Tracer, as_operand, cast, tracer_method
+from jittape.tracing import tracer
+from jittape.tracing.dispatch import implements, lookup
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import OUT, Tracer, as_operand, cast, tracer_method
 
 _ARRAY = (Case(((3,),)), Case(((),), name="scalar"), Case(((2, 0),), name="empty"))
 _COMPLEX = Case((np.array([0.5 + 1.0j, -2.0 - 0.25j]),), name="complex")

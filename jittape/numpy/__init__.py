@@ -18,9 +18,9 @@ import numpy as _numpy
 from jittape.functions import helpers as _helpers
 from jittape.functions.creation import as_array as _as_array
 from jittape.functions.creation import holds_tracer as _holds_tracer
-from jittape.trace.dispatch import implementations as _implementations
-from jittape.trace.dispatch import ufuncs as _ufuncs
-from jittape.trace.tracer import Tracer as _Tracer
+from jittape.tracing.dispatch import implementations as _implementations
+from jittape.tracing.dispatch import ufuncs as _ufuncs
+from jittape.tracing.tracer import Tracer as _Tracer
 
 _SEQUENCES = (list, tuple)
 

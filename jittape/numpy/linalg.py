@@ -2,7 +2,7 @@
 
 from numpy import linalg as _linalg
 
-from jittape.trace.dispatch import implementations as _implementations
+from jittape.tracing.dispatch import implementations as _implementations
 
 __all__ = [n for n in dir(_linalg) if not n.startswith("_")]
 

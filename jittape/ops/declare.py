@@ -109,8 +109,8 @@ class Op:
 
 
 def recorder(op: Op, operands: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
-    """Placed here by jittape.trace, so that ops need not import the tracer."""
-    raise RuntimeError("jittape.trace is not loaded")
+    """Placed here by jittape.tracing, so that ops need not import the tracer."""
+    raise RuntimeError("jittape.tracing is not loaded")
 
 
 table: list[Op] = []

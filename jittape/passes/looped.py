@@ -11,8 +11,8 @@ from jittape.ops.declare import Kind, Op, Signature, declare
 from jittape.ops.shape import broadcast_to
 from jittape.passes.batch import batch
 from jittape.passes.template import vjp_template
-from jittape.trace.recorder import Trace
-from jittape.trace.tracer import Tracer, number_of, trace_of
+from jittape.tracing.recorder import Trace
+from jittape.tracing.tracer import Tracer, number_of, trace_of
 from jittape.types import Aval, aval
 
 

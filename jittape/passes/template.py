@@ -19,8 +19,8 @@ from jittape.ops.declare import Refused, Signature
 from jittape.ops.elementwise import cast
 from jittape.ops.shape import broadcast_to, unbroadcast
 from jittape.tape import Tape, assemble, open_numbers
-from jittape.trace.recorder import Trace
-from jittape.trace.tracer import Tracer, number_of, trace_of
+from jittape.tracing.recorder import Trace
+from jittape.tracing.tracer import Tracer, number_of, trace_of
 from jittape.types import Aval
 
 

@@ -13,7 +13,7 @@ from jittape.ops.matrices import adjoint, hermitian_from_lower
 from jittape.ops.product import swap_last
 from jittape.ops.shape import reshape
 from jittape.scipy.patches import stand_in
-from jittape.trace.recorder import here
+from jittape.tracing.recorder import here
 
 __all__ = [
     *("cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigvalsh", "expm", "inv", "norm"),

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from jittape.trace import patches
-from jittape.trace.buffers import holds, settled
-from jittape.trace.recorder import open_traces
+from jittape.tracing import patches
+from jittape.tracing.buffers import holds, settled
+from jittape.tracing.recorder import open_traces
 
 
 class PatchedSciPy(patches.Patched):

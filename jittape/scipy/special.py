@@ -20,9 +20,9 @@ from jittape.ops.declare import Case
 from jittape.ops.gamma import zeta as zeta_op
 from jittape.ops.stop import stop
 from jittape.scipy.patches import stand_in
-from jittape.trace.dispatch import implements, index_table
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, as_operand
+from jittape.tracing.dispatch import implements, index_table
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, as_operand
 
 index_table()
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import scipy.stats as st
 
-from jittape.trace import patches
-from jittape.trace.buffers import holds, settled
-from jittape.trace.recorder import open_traces
-from jittape.trace.tracer import Tracer, number_of
+from jittape.tracing import patches
+from jittape.tracing.buffers import holds, settled
+from jittape.tracing.recorder import open_traces
+from jittape.tracing.tracer import Tracer, number_of
 from jittape.types import aval_of
 
 _INF = np.inf

@@ -17,7 +17,7 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.ops import declare
 from jittape.ops.declare import Case
-from jittape.trace.recorder import here
+from jittape.tracing.recorder import here
 
 ufuncs: dict[np.ufunc, declare.Op] = {}
 

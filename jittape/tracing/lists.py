@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from jittape.trace import patches
-from jittape.trace.buffers import holds
-from jittape.trace.dispatch import implementations, lookup, ufuncs
+from jittape.tracing import patches
+from jittape.tracing.buffers import holds
+from jittape.tracing.dispatch import implementations, lookup, ufuncs
 
 _SEQUENCES = (list, tuple)
 _METHODS = ("reduce", "accumulate", "outer", "reduceat", "at")

@@ -6,7 +6,7 @@ import weakref
 from types import CodeType, FunctionType
 from typing import Any
 
-from jittape.trace import recorder
+from jittape.tracing import recorder
 
 # the search is a convenience, not a promise: what it misses raises (see trace.lost)
 _MOST = 200

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from jittape.trace import tracer as tracers
-from jittape.trace.buffers import buffers_of, settled
-from jittape.trace.tracer import Tracer
-from jittape.trace.views import ViewTracer, detached, layout_flags
+from jittape.tracing import tracer as tracers
+from jittape.tracing.buffers import buffers_of, settled
+from jittape.tracing.tracer import Tracer
+from jittape.tracing.views import ViewTracer, detached, layout_flags
 
 # NumPy functions whose result may share memory with their argument
 VIEWS = {

@@ -10,10 +10,10 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.passes.evaluate import evaluate
 from jittape.tape import Tape
-from jittape.trace.buffers import buffers_of
-from jittape.trace.recorder import Trace, here, open_traces
-from jittape.trace.tracer import Tracer, number_of, trace_of, value_of
-from jittape.trace.views import snapshot
+from jittape.tracing.buffers import buffers_of
+from jittape.tracing.recorder import Trace, here, open_traces
+from jittape.tracing.tracer import Tracer, number_of, trace_of, value_of
+from jittape.tracing.views import snapshot
 from jittape.types import Aval, aval_of
 
 # how a stretch of tape is computed outside of any trace; `api.run` puts the executor here too

@@ -20,9 +20,9 @@ import numpy as np
 
 from jittape.errors import TraceError
 from jittape.ops import shape as ops
-from jittape.trace.dispatch import lookup
-from jittape.trace.recorder import Trace, frozen_arrays, here, open_traces
-from jittape.trace.tracer import Tracer, function_call, trace_of
+from jittape.tracing.dispatch import lookup
+from jittape.tracing.recorder import Trace, frozen_arrays, here, open_traces
+from jittape.tracing.tracer import Tracer, function_call, trace_of
 from jittape.types import aval_of
 
 _MESSAGE = "this array holds traced values and cannot be read by C code"

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from jittape.trace import recorder
-from jittape.trace.boundary import finished
-from jittape.trace.buffers import buffers_of, holds, settled
-from jittape.trace.dispatch import implementations, load_scipy, lookup
-from jittape.trace.recorder import INNER, PACKAGE, Trace, open_traces
-from jittape.trace.tracer import OUT, Tracer
+from jittape.tracing import recorder
+from jittape.tracing.boundary import finished
+from jittape.tracing.buffers import buffers_of, holds, settled
+from jittape.tracing.dispatch import implementations, load_scipy, lookup
+from jittape.tracing.recorder import INNER, PACKAGE, Trace, open_traces
+from jittape.tracing.tracer import OUT, Tracer
 
 
 class Patched:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from jittape.trace import patches
-from jittape.trace.buffers import holds
-from jittape.trace.reach import reach_function
-from jittape.trace.recorder import open_traces
+from jittape.tracing import patches
+from jittape.tracing.buffers import holds
+from jittape.tracing.reach import reach_function
+from jittape.tracing.recorder import open_traces
 
 _patched: list[tuple[type, Any]] = []
 

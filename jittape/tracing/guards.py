@@ -8,9 +8,9 @@ import numpy as np
 
 from jittape.errors import TraceError
 from jittape.ops.guards import guard_equal, guard_true
-from jittape.trace.lost import refuse_array, told
-from jittape.trace.recorder import here
-from jittape.trace.tracer import Tracer, tracer_method
+from jittape.tracing.lost import refuse_array, told
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, tracer_method
 
 
 @tracer_method("__bool__")

@@ -19,7 +19,7 @@ from jittape.ops import arithmetic as a
 from jittape.ops import compare as c
 from jittape.ops import elementwise as e
 from jittape.ops.declare import Op
-from jittape.trace.tracer import (
+from jittape.tracing.tracer import (
     Tracer,
     as_float,
     as_operand,

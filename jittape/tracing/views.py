@@ -22,9 +22,9 @@ from jittape.errors import TraceError
 from jittape.ops import shape as ops
 from jittape.ops.declare import Kind, Signature, by_name, signature
 from jittape.ops.shape import Index, as_slices
-from jittape.trace import tracer as tracers
-from jittape.trace.recorder import Trace, here
-from jittape.trace.tracer import Tracer, number_of, trace_of, tracer_method, value_of
+from jittape.tracing import tracer as tracers
+from jittape.tracing.recorder import Trace, here
+from jittape.tracing.tracer import Tracer, number_of, trace_of, tracer_method, value_of
 from jittape.types import aval, aval_of
 
 

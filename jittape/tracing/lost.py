@@ -20,8 +20,8 @@ import numpy as np
 
 from jittape.errors import LostGradientWarning, TraceError
 from jittape.ops.declare import signatures
-from jittape.trace.recorder import FOREIGN, here
-from jittape.trace.tracer import Tracer
+from jittape.tracing.recorder import FOREIGN, here
+from jittape.tracing.tracer import Tracer
 
 # what makes a bare number on purpose
 _CONVERSIONS = (float, complex, int, bool, np.float64, np.float32, np.complex128, np.complex64)

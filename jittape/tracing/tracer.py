@@ -17,8 +17,8 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.ops import declare
 from jittape.ops.declare import Kind, Op, Signature
-from jittape.trace.dispatch import implementations, load_scipy, lookup, ufuncs
-from jittape.trace.recorder import Trace, here, leaked, open_traces
+from jittape.tracing.dispatch import implementations, load_scipy, lookup, ufuncs
+from jittape.tracing.recorder import Trace, here, leaked, open_traces
 from jittape.types import Aval, aval, aval_of
 
 signature = declare.signature

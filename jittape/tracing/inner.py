@@ -10,12 +10,12 @@ import numpy as np
 
 from jittape import tree
 from jittape.tape import Tape
-from jittape.trace.embed import new_input, result_numbers
-from jittape.trace.patches import recorded
-from jittape.trace.reach import reach_function
-from jittape.trace.recorder import Trace, here
-from jittape.trace.tracer import Tracer, cast
-from jittape.trace.views import snapshot
+from jittape.tracing.embed import new_input, result_numbers
+from jittape.tracing.patches import recorded
+from jittape.tracing.reach import reach_function
+from jittape.tracing.recorder import Trace, here
+from jittape.tracing.tracer import Tracer, cast
+from jittape.tracing.views import snapshot
 
 
 class Inner:

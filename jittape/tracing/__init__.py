@@ -10,7 +10,7 @@ for _module in iter_modules(ops.__path__):
     if _module.name not in ops.NEED_SCIPY:
         import_module(f"jittape.ops.{_module.name}")
 
-from jittape.trace import dispatch, guards, operators, views  # noqa: E402, I001
+from jittape.tracing import dispatch, guards, operators, views  # noqa: E402, I001
 
 dispatch.index_table()
 __all__ = ["dispatch", "guards", "operators", "views"]
