@@ -134,14 +134,16 @@ def _compiled(
     sizes = np.array([c.nbytes for c in here], np.int64)
     kept = np.array([_address_of(s) for s in saved] if saved is not None else [0], np.int64)
     ws = linked.workspace()
+    places = [address.data_address(x) for x in (pointers, strides, pair, sizes, kept)]
+    counts = [len(fixed), len(carry), every if saved is not None else 0]
+    table = [linked.T, ws.base_address, linked.code_address, *counts, *places]
+    words = np.array(table, np.int64)
+    control = address.data_address(words)
     try:
         for slot, value in linked.refresh:
             _refresh(linked, ws, slot, value)
         for low, high in _blocks(n, progress):
-            status = steps(
-                linked.T, ws.base_address, linked.code_address, low, high, pointers, strides,
-                len(fixed), pair, sizes, kept, every if saved is not None else 0,
-            )  # fmt: skip
+            status = steps(control, low, high)
             if status:
                 instruction = int(program.words[linked.steps + 4 * (status >> 3) + 3])
                 raise IndexFailure(int(program.origin[instruction]))

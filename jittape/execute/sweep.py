@@ -291,7 +291,7 @@ def combine(T, base, G):
         at += 64
 
 
-@njit(nogil=True, cache=True)
+@njit("void(int64,int64,int64)", nogil=True, cache=True)
 def run_alone(T, base, G):
     """A group on the calling thread."""
     for chunk in range(load8(T + 8 * G + 24)):
@@ -419,32 +419,47 @@ def enter(control, inputs, outputs):
     return sweep(T, base, code, 0, threshold)
 
 
-@njit(nogil=True, cache=True)
-def steps(T, base, code, low, high, pointers, strides, n_fixed, pair, sizes, kept, every):
-    """Steps low..high of a loop. pointers, strides: of each input and then each output of the
-    program at step i (those of the carry are in `pair`, which changes places at every step).
-    kept: where the carry before each `every`-th step goes (0: nowhere). Returns 0 or the status
-    of the sweep that stopped."""
+@njit("int64(int64,int64,int64)", nogil=True, cache=True)
+def steps(control, low, high):
+    """Steps low..high of a loop. Returns 0 or the status of the sweep that stopped.
+
+    control: T, base, code, numbers of fixed inputs and of carries, `every` (0: no carry is kept),
+    then addresses of arrays. starts, strides: of each input and then each output of the program
+    at step i (those of the carry are in `pair`, 2 x carries, which changes places at every step);
+    sizes: bytes of each carry; kept: where the carry before each `every`-th step goes."""
+    T = load8(control)
+    base = load8(control + 8)
+    code = load8(control + 16)
+    n_fixed = load8(control + 24)
+    n_carry = load8(control + 32)
+    every = load8(control + 40)
+    starts = load8(control + 48)
+    strides = load8(control + 56)
+    pair = load8(control + 64)
+    sizes = load8(control + 72)
+    kept = load8(control + 80)
     n_in = load8(T + 8)
     types = T + 8 * load8(T + 16) + 8 + 24 * n_in
     first = load8(types)
     n_out = load8(types + 8)
     resident = load8(types + 16)
     arena = load8(base)
-    n_carry = len(sizes)
     for k in range(n_fixed):
-        store8(base + 24 + 8 * k, pointers[k])
+        store8(base + 24 + 8 * k, load8(starts + 8 * k))
     for i in range(low, high):
-        now = i & 1
+        now = pair + 8 * n_carry * (i & 1)
+        then = pair + 8 * n_carry * (1 - (i & 1))
         for c in range(n_carry):
-            store8(base + 24 + 8 * (n_fixed + c), pair[now, c])
-            store8(base + 8 * (first + c), pair[1 - now, c])
+            store8(base + 24 + 8 * (n_fixed + c), load8(now + 8 * c))
+            store8(base + 8 * (first + c), load8(then + 8 * c))
             if every > 0 and i % every == 0:
-                move(kept[c] + i // every * sizes[c], pair[now, c], sizes[c])
+                size = load8(sizes + 8 * c)
+                move(load8(kept + 8 * c) + i // every * size, load8(now + 8 * c), size)
         for k in range(n_fixed + n_carry, n_in):
-            store8(base + 24 + 8 * k, pointers[k] + i * strides[k])
+            store8(base + 24 + 8 * k, load8(starts + 8 * k) + i * load8(strides + 8 * k))
         for k in range(n_carry, n_out):
-            store8(base + 8 * (first + k), pointers[n_in + k] + i * strides[n_in + k])
+            at = 8 * (n_in + k)
+            store8(base + 8 * (first + k), load8(starts + at) + i * load8(strides + at))
         row = types + 24
         for _ in range(resident):
             move(arena + load8(row + 8), load8(base + 8 * load8(row)), load8(row + 16))
