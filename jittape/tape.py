@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.distinct import distinct
 from jittape.ops.declare import Signature, signatures
 from jittape.types import Aval
 
@@ -96,8 +97,8 @@ class Tape:
     @cached_property
     def distinct(self) -> tuple[list[Signature], np.ndarray]:
         """The signatures that occur, and for each instruction which of them it has."""
-        ids, inverse = np.unique(self.sigs, return_inverse=True)
-        return [signatures[i] for i in ids], inverse
+        ids, inverse = distinct(self.sigs)
+        return [signatures[i] for i in ids.tolist()], inverse
 
     @cached_property
     def sizes(self) -> np.ndarray:

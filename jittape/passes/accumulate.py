@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jittape.distinct import present
 from jittape.ops.declare import Signature, signature
 from jittape.ops.elementwise import add
 from jittape.ops.index import add_at, scatter_add, scatter_add_to
@@ -62,7 +63,7 @@ def accumulate(tape: Tape, start: int) -> Tape:
     parts = np.where(by_right, right, left) - first
 
     sigs = tape.sigs.copy()
-    for k in np.unique(inverse[parts]).tolist():
+    for k in present(inverse[parts]).tolist():
         sigs[adds[inverse[parts] == k]] = _merged(used[k]).id
     keep = np.ones(len(tape), dtype=np.bool_)
     keep[parts] = False

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.distinct import present
 from jittape.ops.declare import Kind, Signature, signatures
 from jittape.passes import kernels, views
 from jittape.passes.calls import REPLACING, callable_here, own_product, parts
@@ -285,7 +286,7 @@ def classify(tape: Tape, root: Any, vid: Any, is_view: Any, copies: list, infos:
     simple[list(literal)] = False
     info = np.zeros(n, np.int32)
     which = np.full(len(used), -1, np.int32)
-    for k in np.unique(inverse[simple]).tolist():
+    for k in present(inverse[simple]).tolist():
         s = used[k]
         whole = tuple(views.whole(a.shape, a.dtype.itemsize).id for a in s.avals)
         which[k] = len(infos)

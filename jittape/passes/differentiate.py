@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jittape.distinct import present
 from jittape.errors import DifferentiationError
 from jittape.ops.declare import Signature, signature
 from jittape.ops.elementwise import add
@@ -162,7 +163,7 @@ def _paste_sums(
     left = np.where(rank[later] == 1, position[later - 1], at - 1)
     right = position[later]
     where = np.where(source[later] < len(tape), source[later], -1)
-    avals = {v: tape.aval(v) for v in np.unique(target[later]).tolist()}
+    avals = {v: tape.aval(v) for v in present(target[later]).tolist()}
     kinds = {a: k for k, a in enumerate(dict.fromkeys(avals.values()))}
     kind = np.array([kinds[avals[v]] for v in target[later].tolist()])
     for aval, k in kinds.items():

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from jittape.compiled import fast
+from jittape.distinct import distinct
 from jittape.passes import classify as sch
 from jittape.passes import views
 from jittape.passes.calls import REPLACING
@@ -110,7 +111,7 @@ def plan(s: Schedule) -> Places:
         dying = which[np.argsort(last[first + which], kind="stable")]
         where = np.full(n, -1, np.int64)
         wide = np.where(wide <= 16, (wide + 7) & ~7, np.where(wide <= 32, 32, (wide + 63) & ~63))
-        classes, which_class = np.unique(wide, return_inverse=True)
+        classes, which_class = distinct(wide)
         used_bytes = fast(assign_slots, n)(
             which, dying, starts, last[first:], kinds == sch.SCALAR, wide, which_class,
             np.full(len(classes), -1, np.int64), np.full(n, -1, np.int64), where,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from jittape.distinct import distinct, present
 from jittape.ops.declare import Signature, signatures
 from jittape.passes.template import Template
 from jittape.tape import Const, Tape, assemble, open_numbers
@@ -27,11 +28,27 @@ def groups(
             continue
         sig = used[inverse[members[0]]]
         operands = tape.args[tape.arg_ptr[members][:, None] + np.arange(len(sig.avals))]
-        rows, which = np.unique(active[operands], axis=0, return_inverse=True)
-        for k, row in enumerate(rows):
-            mask = sum(1 << i for i, on_ in enumerate(row.tolist()) if on_)
-            chosen = np.flatnonzero(which.ravel() == k)
+        for mask, chosen in _masks(active[operands]):
             yield sig, mask, members[chosen], operands[chosen]
+
+
+def _masks(on: np.ndarray) -> Iterator[tuple[int, np.ndarray | slice]]:
+    """The distinct rows of on[k, arity] as bit masks, each with the rows that are equal to it."""
+    arity = on.shape[1]
+    if on.all():
+        yield (1 << arity) - 1, slice(None)
+        return
+    packed = np.packbits(on, axis=1, bitorder="little")
+    if arity <= 8:
+        values, which = distinct(packed[:, 0])
+        masks = values.tolist()
+    else:  # the operands of a concatenate
+        rows = [row.tobytes() for row in packed]
+        known = {row: k for k, row in enumerate(dict.fromkeys(rows))}
+        which = np.array([known[row] for row in rows])
+        masks = [int.from_bytes(row, "little") for row in known]
+    for k, mask in enumerate(masks):
+        yield mask, np.flatnonzero(which == k)
 
 
 class Builder:
@@ -130,8 +147,8 @@ class Builder:
 
     def finish(self, outputs: Sequence[int] | np.ndarray) -> Tape:
         arities = np.zeros(int(self.sigs.max(initial=-1)) + 1, dtype=np.int64)
-        present = np.unique(self.sigs)
-        arities[present] = [len(signatures[s].avals) for s in present]
+        found = present(self.sigs)
+        arities[found] = [len(signatures[s].avals) for s in found.tolist()]
         ptr = np.zeros(len(self.sigs) + 1, dtype=np.int64)
         np.cumsum(arities[self.sigs], out=ptr[1:])
         args = np.empty(int(ptr[-1]), dtype=np.int64)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jittape.config import config
+from jittape.distinct import present
 from jittape.passes import classify as sch
 from jittape.passes import kernels, views
 from jittape.passes.calls import REPLACING, adding
@@ -61,7 +62,7 @@ def emit(s: Schedule, places: Places, which: np.ndarray, call: Any) -> np.ndarra
     """Rows for the instructions `which`, in order. call(kernel, dims, steps) numbers a kernel
     called by address. Plain ops are emitted by array code, the rest one by one."""
     infos = s.infos
-    seen = np.unique(s.info[which])
+    seen = present(s.info[which])
     code_of = np.zeros(len(infos), np.int32)
     arity_of = np.zeros(len(infos), np.int32)
     for k in seen.tolist():

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.distinct import present
 from jittape.ops.declare import Kind, Signature, signatures
 from jittape.passes.activity import active_values, depends_on
 from jittape.tape import Tape
@@ -43,7 +44,7 @@ def index_values(tape: Tape, wrt: Sequence[int]) -> tuple[dict[int, np.ndarray],
         if slot is None:
             continue
         members = np.flatnonzero(inverse == k)
-        for v in np.unique(tape.args[tape.arg_ptr[members] + slot]).tolist():
+        for v in present(tape.args[tape.arg_ptr[members] + slot]).tolist():
             const = tape.consts[v - tape.n_inputs] if tape.n_inputs <= v < tape.first else None
             if const is not None and not const.live:
                 known[v] = const.value
