@@ -1,22 +1,24 @@
 """What a transformed function keeps: per key the states it was recorded under, per state tapes.
 
 The tapes of one state are the paths through the function. Each validates itself: it is right
-exactly where all its guards hold. Which tape to try next after a guard failed with some outcome
-is remembered, so that known paths are found without tracing.
+exactly where all its guards hold. Which tape to try after a guard failed with some outcome is told
+by a trie over the outcomes (see `paths`), so that known paths are found without tracing.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from jittape import tree
+from jittape.api.paths import Path, Paths
 from jittape.api.run import GuardFailed, HostFailed, outcome, prepare, run, worth_planning
 from jittape.api.state import State
-from jittape.ops.declare import Kind
 from jittape.passes.evaluate import evaluate
 from jittape.tape import Tape
 from jittape.tracing.embed import PastedTracer
@@ -62,7 +64,6 @@ class Recorded:
     """One tape, and how its outputs make up the result.
 
     confirmed: it may be replayed; before that, the same path has to be traced once more.
-    next: which tape answered after a guard of this one failed: (instruction, outcome) -> tape.
     """
 
     def __init__(self, tape: Tape, structure: tree.Structure, static: dict[int, Any]):
@@ -71,7 +72,6 @@ class Recorded:
         self.static = static  # result leaves that are no arrays, by position
         self.box = _boxer(tape, structure, static)
         self.confirmed = False
-        self.next: dict[tuple[int, Any], Recorded] = {}
         self.volatile: str | None = None  # why it holds for one call only
         self.hits = 0
         self.used = next(_clock)
@@ -99,12 +99,10 @@ class Recorded:
             return -1  # not the path that was recorded
         return None
 
-    @property
-    def guards(self) -> list[int]:
-        """The instructions that are guards."""
-        used, inverse = self.tape.distinct
-        kinds = np.array([s.op.kind is Kind.GUARD for s in used], dtype=bool)
-        return np.flatnonzero(kinds[inverse]).tolist() if len(used) else []
+    @functools.cached_property
+    def path(self) -> Path:
+        """Its guards: needed once there are several tapes."""
+        return Path(self.tape)
 
 
 def _boxer(
@@ -128,62 +126,63 @@ def _boxer(
     return lambda values: tuple([v[()] if s else v for v, s in zip(values, scalar)])  # noqa: B905
 
 
+@dataclass(frozen=True)
+class Search:
+    """What became of looking for a known path. found: the tape that answered, if one did, and
+    values: its outputs. failed: the last guard that did not hold. ruled_out: tapes that were not
+    tried, for they contradict what was seen."""
+
+    found: Recorded | None = None
+    values: Any = None
+    failed: tuple[Recorded, int] | None = None
+    ruled_out: Sequence[Recorded] = ()
+
+
 class Variant:
     """The tapes recorded under one state of what the function reads."""
 
     def __init__(self, state: State):
         self.state = state
         self.tapes: list[Recorded] = []
+        self.paths = Paths()
         self.recent: Recorded | None = None  # confirmed, and the last that answered
 
-    def replay(
-        self, inputs: Sequence[Any]
-    ) -> tuple[Recorded | None, Any, list[tuple[Recorded, tuple[int, Any]]]]:
-        """(tape, its outputs, the guards that failed before); the tape is None where no confirmed
-        tape is valid for these inputs."""
-        failures: list[tuple[Recorded, tuple[int, Any]]] = []
+    def replay(self, inputs: Sequence[Any]) -> Search:
+        """Sweep the tapes that may be valid for these inputs until one is."""
+        failed: tuple[Recorded, int] | None = None
         tried: set[Recorded] = set()
-        candidate = self.recent
+        candidate = self.recent or self.paths.untried(tried)
         while candidate is not None:
             tried.add(candidate)
-            following = None
             try:
                 values = run(candidate.prepared, inputs)
-            except GuardFailed as failed:
-                step = outcome(candidate.tape, failed)
-                failures.append((candidate, step))
-                following = candidate.next.get(step)
-            except HostFailed:
-                pass  # no tape knows what the user's code does then; others may still hold
+            except GuardFailed as failure:
+                failed = candidate, failure.instruction
+                candidate = self.paths.following(
+                    candidate, *outcome(candidate.tape, failure), tried
+                )
+            except HostFailed as failure:
+                # no tape knows what the user's code does then; others may still hold
+                candidate = self.paths.beside(candidate, failure.instruction, tried)
             else:
-                self.answered(candidate, failures)
-                return candidate, values, failures
-            if following is None or following in tried:
-                following = self._untried(tried)
-            candidate = following
-        return None, None, failures
+                self.answered(candidate)
+                return Search(candidate, values)
+        others = [t for t in list(self.tapes) if t.confirmed and t not in tried]
+        return Search(failed=failed, ruled_out=others)
 
-    def _untried(self, tried: set[Recorded]) -> Recorded | None:
-        left = [t for t in self.tapes if t.confirmed and t not in tried]
-        return max(left, key=lambda t: t.used, default=None)
-
-    def answered(
-        self, recorded: Recorded, failures: Sequence[tuple[Recorded, tuple[int, Any]]]
-    ) -> None:
-        """Remember which tape was right where these guards had failed."""
+    def answered(self, recorded: Recorded) -> None:
         recorded.hits += 1
         recorded.used = next(_clock)
-        for failed, step in failures:
-            failed.next[step] = recorded
+        self.paths.answered(recorded)
         self.recent = recorded
 
     def add(self, recorded: Recorded, bound: int) -> None:
         self.tapes.append(recorded)
-        if len(self.tapes) > max(bound, 1):
+        self.paths.add(recorded)
+        while len(self.tapes) > max(bound, 1):
             oldest = min(self.tapes[:-1], key=lambda t: t.used)
             self.tapes.remove(oldest)
-            for t in self.tapes:
-                t.next = {step: s for step, s in t.next.items() if s is not oldest}
+            self.paths.remove(oldest)
             if self.recent is oldest:
                 self.recent = None
 

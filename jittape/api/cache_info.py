@@ -66,7 +66,7 @@ def describe(slots: Iterable[Slot], traces: int, causes: Mapping[str, int], name
         tapes = []
         for variant in list(slot.variants):
             for t in list(variant.tapes):
-                guards = tuple([_guard(t.tape, i) for i in t.guards])
+                guards = tuple([_guard(t.tape, i) for i in t.path.at.tolist()])
                 tapes.append(TapeInfo(len(t.tape), t.hits, t.confirmed, guards))
         text = ", ".join(map(str, slot.key[1:]))
         keys.append(KeyInfo(f"({text})", len(slot.variants), tuple(tapes), slot.impure))

@@ -13,7 +13,7 @@ import numpy as np
 
 from jittape import tree
 from jittape.api import verify
-from jittape.api.cache import Answer, Recorded, Slot, Variant
+from jittape.api.cache import Answer, Recorded, Search, Slot, Variant
 from jittape.api.cache_info import CacheInfo, describe
 from jittape.api.compare import difference
 from jittape.api.pickling import reduce
@@ -124,21 +124,21 @@ class Transformed:
             fresh, answer = self._trace(call or self._taken_apart(args, kwargs))
             return fresh.box(answer.values(fresh))
         variant, cause = slot.current()
-        failures: list = []
+        search = Search()
         if variant is not None:
-            recorded, values, failures = variant.replay(inputs)
+            search = variant.replay(inputs)
+            recorded = search.found
             if recorded is not None:
                 if config.debug_nans:
                     verify.check_finite(recorded.tape, inputs)
                 if config.verify:
                     fresh, _ = self._trace(call or self._taken_apart(args, kwargs))
-                    verify.compare(recorded, values, fresh, inputs)
-                return recorded.box(values)
+                    verify.compare(recorded, search.values, fresh, inputs)
+                return recorded.box(search.values)
         call = call or self._taken_apart(args, kwargs)
-        if failures:
-            failed, (instruction, _) = failures[-1]
-            cause = _at_guard(failed, instruction)
-        return self._recorded_call(call, slot, variant, cause, failures)
+        if search.failed is not None:
+            cause = _at_guard(*search.failed)
+        return self._recorded_call(call, slot, variant, cause, search)
 
     def _taken_apart(self, args: tuple, kwargs: dict[str, Any]) -> Call:
         return Call(args, kwargs, self._argnums)
@@ -164,7 +164,7 @@ class Transformed:
         return call, found, call.inputs
 
     def _recorded_call(
-        self, call: Call, slot: Slot, variant: Variant | None, cause: str, failures: list
+        self, call: Call, slot: Slot, variant: Variant | None, cause: str, search: Search
     ) -> Any:
         """Trace, answer from the trace, and keep what may be replayed later."""
         if variant is None:
@@ -190,7 +190,7 @@ class Transformed:
             if variant is None:
                 variant = Variant(state)
                 slot.add(variant)
-            found = self._insert(variant, fresh, call.inputs, failures)
+            found = self._insert(variant, fresh, call.inputs, search)
         if found.impure:
             self._impure(slot, found.impure)
         elif found.equal is None:
@@ -198,7 +198,7 @@ class Transformed:
         # an equal tape may have been planned already
         return fresh.box(answer.values(found.equal or fresh))
 
-    def _insert(self, variant: Variant, fresh: Recorded, inputs: list, failures: list) -> _Inserted:
+    def _insert(self, variant: Variant, fresh: Recorded, inputs: list, search: Search) -> _Inserted:
         """Add a tape, or confirm the one it equals. A tape that differs although its guards hold
         for these inputs means that the function is impure."""
         refused = ""
@@ -210,7 +210,9 @@ class Transformed:
                 if not variant.state.opaque:  # all it reads is known: one check is enough
                     for t in variant.tapes:
                         t.confirmed = True
-                variant.answered(old, failures)
+                if old in search.ruled_out:
+                    variant.paths.stray(old)
+                variant.answered(old)
                 variant.state.recorded(self.fun, old.tape)
                 return _Inserted(equal=old)
             if not old.confirmed and unconfirmed < _COMPARED:
@@ -224,7 +226,7 @@ class Transformed:
         variant.add(fresh, config.max_tapes)
         variant.state.recorded(self.fun, fresh.tape)
         if fresh.confirmed:
-            variant.answered(fresh, failures)
+            variant.answered(fresh)
         return _Inserted(refused=refused)
 
     def _state(self, call: Call) -> State:

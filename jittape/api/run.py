@@ -20,6 +20,10 @@ class HostFailed(Exception):
     """An instruction raised on these inputs (a singular matrix, an index out of range): the
     user's function decides what that means, so it has to run."""
 
+    def __init__(self, instruction: int):
+        super().__init__(instruction)
+        self.instruction = instruction
+
 
 backend: Any = None  # the module jittape.api.backend, once a Program was planned
 _sweep: Any = None
@@ -45,9 +49,11 @@ def run(prepared: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
     try:
         out = _sweep(prepared, inputs)
     except Exception as e:
-        if isinstance(e, backend.IndexFailure) or hasattr(e, "jittape_instruction"):
-            raise HostFailed from e
-        raise
+        at = e.instruction if isinstance(e, backend.IndexFailure) else None
+        at = getattr(e, "jittape_instruction", at)
+        if at is None:
+            raise
+        raise HostFailed(at) from e
     if type(out) is backend.GuardFailure:
         raise GuardFailed(out.instruction, out.observed)
     return out
