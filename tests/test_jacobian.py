@@ -5,7 +5,7 @@ import pytest
 
 import jittape
 from jittape import grad, hessian, hvp, jacobian, jit
-from jittape.api import jacobian as module
+from jittape.api import directions as module
 
 RNG = np.random.default_rng(3)
 MODES = ["auto", "forward", "reverse"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import jittape
 from jittape import grad, hessian, jacobian, vmap
-from jittape.api import sparse as module
+from jittape.api import compressed as module
 from jittape.errors import TraceError
 from jittape.passes.colour import colour_columns, colour_symmetric
 

@@ -68,6 +68,11 @@ def _kernel_addresses(kernels: set, vectors: list) -> dict:
              "indexing": moves.indexing, "product": own.product}  # fmt: skip
     found = {}
     for k in kernels:
+        if k[0] == "join":
+            from jittape.execute import joins
+
+            found[k] = (joins.address(), 0)
+            continue
         if isinstance(k[0], str):
             found[k] = (names[k[0]].address, 0)
             continue

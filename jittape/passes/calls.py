@@ -175,8 +175,8 @@ def lower_call(
             if name == "add_at":
                 both = [(dst, dst.strides), (ops[k], ops[k].strides), (dst, dst.strides)]
                 calls += strided(adding(s) or (), None, at.shape, both)
-            elif s.avals[k].size:
-                calls += copied(ops[k], dst)
+            elif s.avals[k].size and (ops[k].slot, ops[k].offset) != (dst.slot, dst.offset):
+                calls += copied(ops[k], dst)  # else it was computed there
         return calls
     if name in REPLACING and not in_place:
         calls += copied(ops[0], out)

@@ -21,7 +21,7 @@ from jittape.tape import Tape
 
 # Kinds of instruction; `levelling` knows them by number.
 SCALAR, ELEM, TO_ROWS, TO_COLUMNS, TO_SCALAR, CALL = range(6)
-HOST, GUARD, VIEW, POKE, CHECK, UPDATE, LANES, LANES_SUM = range(6, 14)
+HOST, GUARD, VIEW, POKE, CHECK, UPDATE, LANES, LANES_SUM, JOIN = range(6, 15)
 FULL, ROW, MEMORY = range(3)  # where a value lives within its group
 OTHER, IDENT, ROWS, ONE = range(4)  # how an operand lies over the space of its instruction
 SMALL = 512  # elements up to which a value is handled whole, in the scalar sweep
@@ -159,6 +159,8 @@ def describe(
         if info.kind == TO_SCALAR and small and len(info.lines[0]) <= 1:
             info.kind = LANES_SUM
         return info
+    if s.op.name == "concatenate" and joins_columns(s):
+        return spaced(Info(number, JOIN, s, ("join", (len(vs),)), s.avals[0].shape), vs)
     if kind in (Kind.PLACE, Kind.GUFUNC, Kind.GATHER, Kind.SCATTER, Kind.ACCUMULATE):
         kernel = (s.op.name,)
         if kind in (Kind.GUFUNC, Kind.ACCUMULATE):
@@ -176,6 +178,22 @@ def describe(
                 return Info(number, POKE, s, kernel, parts=places)
             return Info(number, UPDATE if s.op.name in REPLACING else CALL, s, kernel)
     return Info(number, HOST, s)
+
+
+def joins_columns(s: Signature) -> bool:
+    """Whether a concatenate makes rows of long columns: it is then written block by block where
+    the columns are computed."""
+    columns = {a.shape for a in s.avals}
+    (shape, *others) = columns
+    return (
+        not others
+        and len(s.avals) > 1
+        and shape[-1] == 1
+        and s.params[0] % len(shape) == len(shape) - 1
+        and prod(shape) > SMALL
+        and s.out.dtype.itemsize == 8
+        and all(a.dtype == s.out.dtype for a in s.avals)
+    )
 
 
 def small_product(s: Signature, vs: list[View]) -> bool:

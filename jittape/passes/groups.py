@@ -192,6 +192,14 @@ class Lowering:
             )
             self.made[v] = (out, level)
             return
+        if info.kind == sch.JOIN:
+            args = [self.operand(a, info.shape, DIMS_FULL) for a in ops]
+            row = item * len(ops)
+            slot, offset = int(self.places.slot[v]), int(self.places.offset[v])
+            out = Arg(slot, offset, row * self.c)
+            steps = tuple(st for _, st in args)
+            self.emit(info.kernel, None, DIMS_FULL, [a for a, _ in args] + [out], (*steps, row))
+            return
         ident = kernels.identity(info.kernel[0], sig.out.dtype) or (0, 0)
         if info.kind == sch.TO_ROWS:
             x = self.packed(ops[0], info.shape, DIMS_FULL)

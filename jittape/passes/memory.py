@@ -17,7 +17,7 @@ from jittape.compiled import fast
 from jittape.distinct import distinct
 from jittape.passes import classify as sch
 from jittape.passes import views
-from jittape.passes.calls import REPLACING
+from jittape.passes.calls import REPLACING, parts
 from jittape.passes.recompute import recompute
 from jittape.passes.schedule import Schedule
 
@@ -173,26 +173,34 @@ def _arrays(s, places, which, kinds, starts, ends, last, scalar_use, top):
     dying: list[tuple[int, int, int]] = []  # (time, offset, size)
     end = top
     block: dict[int, tuple[int, int]] = {}
-    direct: dict[int, int] = {}
+    direct: dict[int, tuple[int, int]] = {}  # root -> (output, offset)
     n_out = len(tape.outputs)
     places.results = [None] * n_out
     out_slot = FIRST_SLOT + first
-    for k, v in enumerate(tape.outputs.tolist()):
+
+    def may(v):
+        """Whether an array can be computed in a place that is given: all of it, not yet placed."""
         r = int(s.root[v])
-        contiguous = views.views[s.view[v]] is _whole(tape, r) or (
+        whole = views.views[s.view[v]] is _whole(tape, r) or (
             views.views[s.view[v]].contiguous and tape.aval(v).size == tape.aval(r).size
         )
-        arr = r >= first and tape.aval(r).size > 1 and not scalar_use[r] and slot[r] < 0
-        if arr and contiguous and r not in direct and kinds[r - first] != sch.POKE:
-            direct[r] = k
+        free = r >= first and tape.aval(r).size > 1 and not scalar_use[r] and slot[r] < 0
+        return free and whole and r not in direct
+
+    for k, v in enumerate(tape.outputs.tolist()):
+        r = int(s.root[v])
+        if may(v) and kinds[r - first] != sch.POKE:
+            direct[r] = k, 0
         else:
             places.results[k] = v
+    for r in list(direct):
+        _pieces(s, r, direct, may, kinds)
     extent: dict[int, int] = {}
     for i in which[np.argsort(starts[which], kind="stable")].tolist():
         v = first + i
         now = starts[i]
         if v in direct:
-            slot[v], offset[v] = out_slot + direct[v], 0
+            slot[v], offset[v] = out_slot + direct[v][0], direct[v][1]
             continue
         while dying and dying[0][0] < now:
             _, o, size = heapq.heappop(dying)
@@ -229,6 +237,25 @@ def _arrays(s, places, which, kinds, starts, ends, last, scalar_use, top):
         heapq.heappush(dying, (until, o, size))
     places.arena = end
     places.peak = end
+
+
+def _pieces(s, joined, direct, may, kinds):
+    """Pieces of a result that is joined from them are computed in their places there."""
+    todo = [joined]
+    while todo:
+        r = todo.pop()
+        i = r - s.tape.first
+        info = s.infos[s.info[i]]
+        if info.kind != sch.CALL or info.sig.op.name not in ("concatenate", "stack"):
+            continue
+        k, start = direct[r]
+        ops = s.tape.operands(i)
+        for n, at in parts(info.sig):
+            q = int(s.root[ops[n]])
+            fixed = (sch.POKE, sch.UPDATE, sch.LANES, sch.LANES_SUM)
+            if at.contiguous and at.size and may(ops[n]) and kinds[q - s.tape.first] not in fixed:
+                direct[q] = k, start + at.offset
+                todo.append(q)
 
 
 def _whole(tape, r):
