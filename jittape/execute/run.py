@@ -66,7 +66,7 @@ def _kernel_addresses(kernels: set, vectors: list) -> dict:
 
     names = {"move": moves.moving, "folding": own.folding, "amul": own.amul, "cast": own.cast,
              "indexing": moves.indexing, "product": own.product}  # fmt: skip
-    found = {}
+    found: dict[tuple, tuple] = {}
     for k in kernels:
         if k[0] == "join":
             from jittape.execute import joins
