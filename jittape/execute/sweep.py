@@ -9,8 +9,6 @@ function inlines.
 
 from __future__ import annotations
 
-import math
-
 from numba import njit
 
 from jittape.execute.primitives import (
@@ -19,88 +17,38 @@ from jittape.execute.primitives import (
     load2,
     load4,
     load8,
-    loadd,
     local,
     move,
     store1,
     store2,
     store4,
     store8,
-    stored,
 )
+from jittape.execute.threaded import threaded
+from jittape.passes.opcodes import COPY, END, EQUAL, GUARD, LOAD, MOVE, SET, STORE, ZERO
 
 DONE, AT_HOST, AT_GUARD, AT_INDEX, AT_PARALLEL, AT_INPUT = range(6)
 
 
-@njit(nogil=True, error_model="numpy")
-def scalar_sweep(T, base, code, stop):
-    """Run rows until `stop` (addresses). Returns 0, or the address of the row of a failed guard."""
+@njit(nogil=True)
+def scalar_sweep(T, base, code):
+    """Run rows to the end of a stretch. Returns 0, or the address of the row of a failed guard.
+
+    Nearly all is done in threaded.py; what is rare is done here."""
     mem = load8(base)
-    pairs = T + 8 * load8(T + 24)
-    p = local(4)
-    while code < stop:
+    while True:
+        code = threaded(T, base, code)
         op = load4(code)
+        which = op & 255
         dst = mem + load4(code + 4)
         a = mem + load4(code + 8)
-        b = mem + load4(code + 12)
-        which = op & 255
-        if which == 0:
-            stored(dst, loadd(a) + loadd(b))
-        elif which == 1:
-            stored(dst, loadd(a) - loadd(b))
-        elif which == 2:
-            stored(dst, loadd(a) * loadd(b))
-        elif which == 3:
-            stored(dst, loadd(a) / loadd(b))
-        elif which == 4:
-            g = loadd(a)
-            v = loadd(b)
-            stored(dst, 0.0 if g == 0.0 or v == 0.0 else g * v)
-        elif which == 5:
-            stored(dst, -loadd(a))
-        elif which == 6:
-            stored(dst, math.sqrt(loadd(a)))
-        elif which == 7:
-            x = loadd(a)
-            stored(dst, x * x)
-        elif which == 8:
-            stored(dst, math.exp(loadd(a)))
-        elif which == 9:
-            stored(dst, math.log(loadd(a)))
-        elif which == 10:
-            stored(dst, math.sin(loadd(a)))
-        elif which == 11:
-            stored(dst, math.cos(loadd(a)))
-        elif which == 12:
-            stored(dst, math.tanh(loadd(a)))
-        elif which == 13:
-            stored(dst, abs(loadd(a)))
-        elif which == 14:
-            store1(dst, loadd(a) > loadd(b))
-        elif which == 15:
-            store1(dst, loadd(a) < loadd(b))
-        elif which == 16:
-            store1(dst, loadd(a) >= loadd(b))
-        elif which == 17:
-            store1(dst, loadd(a) <= loadd(b))
-        elif which == 18:
-            store1(dst, loadd(a) == loadd(b))
-        elif which == 19:
-            store1(dst, loadd(a) != loadd(b))
-        elif which == 20:
-            stored(dst, 1.0 / loadd(a))
-        elif which == 32:  # where: (condition), (x, y)
-            code += 16
-            x = loadd(mem + load4(code))
-            y = loadd(mem + load4(code + 4))
-            stored(dst, x if load1(a) else y)
-        elif which == 33 or which == 42:  # move: size in the last word
+        if which == END:
+            return 0
+        if which == GUARD:
+            return code
+        if which == MOVE or which == STORE:
             size = load4(code + 12)
-            if which == 33 and size == 8:
-                store8(dst, load8(a))
-            elif size == 8:
-                store8(dst, load8(a))
-            elif size == 4:
+            if size == 4:
                 store4(dst, load4(a))
             elif size == 1:
                 store1(dst, load1(a))
@@ -108,10 +56,7 @@ def scalar_sweep(T, base, code, stop):
                 store2(dst, load2(a))
             else:
                 move(dst, a, size)
-        elif which == 34:  # guard: expected truth in the second word
-            if load1(a) != load4(code + 4):
-                return code
-        elif which == 35:  # bitwise equality: (size, value), (low, high)
+        elif which == EQUAL:
             size = load4(code + 4)
             low = load4(code + 16)
             high = load4(code + 20)
@@ -126,42 +71,15 @@ def scalar_sweep(T, base, code, stop):
             if not same:
                 return code
             code += 16
-        elif which == 36:
-            store8(p, a)
-            store8(p + 8, dst)
-            k = pairs + 32 * (op >> 8)
-            dims = T + 8 * load8(k + 16)
-            call_loop(load8(k), p, dims, T + 8 * load8(k + 24), load8(k + 8))
-        elif which == 37:
-            store8(p, a)
-            store8(p + 8, b)
-            store8(p + 16, dst)
-            k = pairs + 32 * (op >> 8)
-            dims = T + 8 * load8(k + 16)
-            call_loop(load8(k), p, dims, T + 8 * load8(k + 24), load8(k + 8))
-        elif which == 38:
-            store8(p, a)
-            store8(p + 8, b)
-            code += 16
-            store8(p + 16, mem + load4(code))
-            store8(p + 24, dst)
-            k = pairs + 32 * (op >> 8)
-            dims = T + 8 * load8(k + 16)
-            call_loop(load8(k), p, dims, T + 8 * load8(k + 24), load8(k + 8))
-        elif which == 39:  # load from a large input: (slot, size), (offset)
+        elif which == LOAD:
             src = load8(base + 8 * load4(code + 8)) + load8(code + 16)
-            size = load4(code + 12)
+            move(dst, src, load4(code + 12))
             code += 16
-            if size == 8:
-                store8(dst, load8(src))
-            else:
-                move(dst, src, size)
-        elif which == 40:  # copy an array: (size, slot), (offset)
-            size = load4(code + 8)
+        elif which == COPY:
             src = load8(base + 8 * load4(code + 12)) + load4(code + 16)
+            move(dst, src, load4(code + 8))
             code += 16
-            move(dst, src, size)
-        elif which == 41:  # zeros
+        elif which == ZERO:
             size = load4(code + 8)
             at = dst
             while at + 8 <= dst + size:
@@ -170,18 +88,18 @@ def scalar_sweep(T, base, code, stop):
             while at < dst + size:
                 store1(at, 0)
                 at += 1
-        elif which == 43:  # set: size in the opcode, (low, high)
-            if op >> 8 == 8:
+        elif which == SET:
+            size = op >> 8
+            if size == 8:
                 store4(dst, load4(code + 8))
                 store4(dst + 4, load4(code + 12))
-            elif op >> 8 == 4:
+            elif size == 4:
                 store4(dst, load4(code + 8))
-            elif op >> 8 == 2:
+            elif size == 2:
                 store2(dst, load4(code + 8))
             else:
                 store1(dst, load4(code + 8))
         code += 16
-    return 0
 
 
 @njit(nogil=True, error_model="numpy")
@@ -352,7 +270,7 @@ def sweep(T, base, code, step, threshold):
         row = steps + 32 * step
         kind = load8(row)
         if kind == 0:
-            failed = scalar_sweep(T, base, code + 16 * load8(row + 8), code + 16 * load8(row + 16))
+            failed = scalar_sweep(T, base, code + 16 * load8(row + 8))
             if failed:
                 return (failed - code) // 16 * 8 + 2
         elif kind == 1:

@@ -32,6 +32,7 @@ class Places:
     step: np.ndarray  # instruction -> step
     in_place: np.ndarray  # instruction: writes into the buffer of its first operand
     needed: np.ndarray  # instruction: is executed in its own step
+    room: np.ndarray  # value -> bytes it has to itself from its offset on; 0: no more than its own
     arena: int = 0
     resident: list = field(default_factory=list)  # (value, offset) copied in at the start
     results: list = field(default_factory=list)  # per output: None, or the value to copy
@@ -79,7 +80,7 @@ def plan(s: Schedule) -> Places:
 
     slot = np.full(nv, -1, np.int64)
     offset = np.zeros(nv, np.int64)
-    places = Places(slot, offset, step, np.zeros(n, np.bool_), again.needed)
+    places = Places(slot, offset, step, np.zeros(n, np.bool_), again.needed, np.zeros(nv, np.int64))
     slot[:first] = FIRST_SLOT + np.arange(first)
 
     # Inputs and constants that the scalar sweep reads live at the start of the arena.
@@ -110,7 +111,8 @@ def plan(s: Schedule) -> Places:
         which = which[np.argsort(starts[which], kind="stable")]
         dying = which[np.argsort(last[first + which], kind="stable")]
         where = np.full(n, -1, np.int64)
-        wide = np.where(wide <= 16, (wide + 7) & ~7, np.where(wide <= 32, 32, (wide + 63) & ~63))
+        few = np.where((wide <= 16) & (sizes == 1), 16, 32)  # lines have room for whole vectors
+        wide = np.where(wide <= 8, 8, np.where(wide <= 32, few, (wide + 63) & ~63))
         classes, which_class = distinct(wide)
         used_bytes = fast(assign_slots, n)(
             which, dying, starts, last[first:], kinds == sch.SCALAR, wide, which_class,
@@ -118,6 +120,7 @@ def plan(s: Schedule) -> Places:
         )  # fmt: skip
         slot[first + which] = ARENA
         offset[first + which] = top + where[which]
+        places.room[first + which] = wide[which]
         top += int(used_bytes)
     top = (top + 63) & ~63
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -10,22 +11,12 @@ from jittape.config import config
 from jittape.distinct import present
 from jittape.passes import classify as sch
 from jittape.passes import kernels, views
+from jittape.passes import opcodes as op
 from jittape.passes.calls import REPLACING, adding
 from jittape.passes.classify import Info
 from jittape.passes.memory import FIRST_SLOT, Places
 from jittape.passes.schedule import Schedule
 
-# Opcodes; execute/scalar.py knows them by number.
-OPS: dict[Any, int] = {
-    (np.add, "dd"): 0, (np.subtract, "dd"): 1, (np.multiply, "dd"): 2, (np.divide, "dd"): 3,
-    ("amul", "dd"): 4, (np.negative, "d"): 5, (np.sqrt, "d"): 6, (np.square, "d"): 7,
-    (np.exp, "d"): 8, (np.log, "d"): 9, (np.sin, "d"): 10, (np.cos, "d"): 11,
-    (np.tanh, "d"): 12, (np.absolute, "d"): 13, (np.greater, "dd"): 14, (np.less, "dd"): 15,
-    (np.greater_equal, "dd"): 16, (np.less_equal, "dd"): 17, (np.equal, "dd"): 18,
-    (np.not_equal, "dd"): 19, (np.reciprocal, "d"): 20,
-}  # fmt: skip
-LIBM = (8, 9, 10, 11, 12)  # the C library's, within an ulp of NumPy's
-WHERE, MOVE, GUARD, EQUAL, CALL1, CALL2, CALL3, LOAD, COPY, ZERO, STORE, SET = range(32, 44)
 ROW = 4
 
 
@@ -36,14 +27,78 @@ def opcode(info: Info, call: Any) -> int:
     chars = "".join(a.dtype.char for a in info.sig.avals)
     arity = len(chars)
     if info.kind == sch.SCALAR:
-        found = OPS.get((info.kernel[0], chars), -1)
-        if found in LIBM and config.bit_exact:
+        found = op.SCALAR.get((info.kernel[0], chars), -1)
+        if found in op.LIBM and config.bit_exact:
             found = -1
         elif found >= 0 or info.kernel[0] in ("load", "move"):
             return found
     if arity > 2:
         return -1
-    return (CALL1, CALL2)[arity - 1] | call(*line(info)) << 8
+    return (op.CALL1, op.CALL2)[arity - 1] | call(*line(info)) << 8
+
+
+def short_line(info: Info) -> tuple[int, int]:
+    """(opcode, bytes written) of a line that is done without a call; -1 for others."""
+    if info.kind != sch.LANES or info.kernel == ("product",) or not info.n:
+        return -1, 0
+    chars = "".join(a.dtype.char for a in info.sig.avals)
+    copied = info.kernel == ("move", (3, 8)) and chars == "d"
+    which = op.COPIED if copied else op.SCALAR.get((info.kernel[0], chars))
+    layout = ""
+    for x in info.lines:
+        step = x[0][1] if x else 0
+        if step not in (0, 8):
+            return -1, 0
+        layout += "v" if step else "s"
+    k = op.LINES.get((which, layout))
+    if k is None:
+        return -1, 0
+    if info.n <= 4:
+        return op.LINE4 + k, 32
+    eights = -(-info.n // 8)
+    return op.LINE + k | eights << 8, 64 * eights
+
+
+def paired(code: np.ndarray, plain: np.ndarray) -> None:
+    """Make superinstructions of neighbours, of those first whose second reads the first's result.
+
+    plain: which rows are such that may be one of a pair."""
+    both = plain[:-1] & plain[1:]
+    if not both.any():
+        return
+    which = code[:, 0]
+    target = code[:-1, 1]
+    unary = _among(op.UNARY)[which[1:] & 255]
+    link = np.where(code[1:, 2] == target, 2, np.where(~unary & (code[1:, 3] == target), 3, 0))
+    chosen = alternate(both & (link > 0))
+    taken = np.zeros(len(code), np.bool_)
+    taken[:-1] |= chosen
+    taken[1:] |= chosen
+    chosen |= alternate(both & ~taken[:-1] & ~taken[1:])
+    at = np.flatnonzero(chosen)
+    code[at, 0] = _pair_codes()[which[at], which[at + 1], link[at]]
+
+
+def alternate(edges: np.ndarray) -> np.ndarray:
+    """Every other one of each stretch of neighbours that are set."""
+    k = np.arange(len(edges))
+    start = np.maximum.accumulate(np.where(edges, -1, k))
+    return edges & ((k - start) % 2 == 1)
+
+
+@functools.cache
+def _among(opcodes: tuple[int, ...]) -> np.ndarray:
+    found = np.zeros(256, np.bool_)
+    found[list(opcodes)] = True
+    return found
+
+
+@functools.cache
+def _pair_codes() -> np.ndarray:
+    table = np.full((len(op.SCALAR), len(op.SCALAR), 4), -1, np.int32)
+    for trio, k in op.PAIRS.items():
+        table[trio] = k
+    return table
 
 
 def line(info: Info) -> tuple[tuple, tuple, tuple]:
@@ -65,11 +120,17 @@ def emit(s: Schedule, places: Places, which: np.ndarray, call: Any) -> np.ndarra
     seen = present(s.info[which])
     code_of = np.zeros(len(infos), np.int32)
     arity_of = np.zeros(len(infos), np.int32)
+    room_of = np.zeros(len(infos), np.int64)
     for k in seen.tolist():
-        code_of[k] = opcode(infos[k], call)
+        code_of[k], room_of[k] = short_line(infos[k])
         arity_of[k] = len(infos[k].sig.avals)
-    ops = code_of[s.info[which]]
-    arity = arity_of[s.info[which]]
+    kinds = s.info[which]
+    called = (code_of[kinds] < 0) | (places.room[which + s.tape.first] < room_of[kinds])
+    lines = code_of.copy()
+    for k in present(kinds[called]).tolist():
+        code_of[k] = opcode(infos[k], call)
+    ops = np.where(called, code_of[kinds], lines[kinds])
+    arity = arity_of[kinds]
     tape = s.tape
     ptr, args, first = tape.arg_ptr, tape.args, tape.first
     address = Addresses(s, places)
@@ -80,7 +141,8 @@ def emit(s: Schedule, places: Places, which: np.ndarray, call: Any) -> np.ndarra
         odd[k] = rows = one(s, places, int(which[k]), address, call)
         counts[k] = len(rows)
     start = np.cumsum(counts) - counts
-    code = np.zeros((int(counts.sum()), ROW), np.int32)
+    code = np.zeros((int(counts.sum()) + 1, ROW), np.int32)
+    code[-1, 0] = op.END
     sel = which[plain]
     at = start[plain]
     code[at, 0] = ops[plain]
@@ -90,6 +152,9 @@ def emit(s: Schedule, places: Places, which: np.ndarray, call: Any) -> np.ndarra
     code[at[two], 3] = address.many(args[ptr[sel[two]] + 1])
     for k, rows in odd.items():
         code[start[k] : start[k] + len(rows)] = rows
+    may = np.zeros(len(code), np.bool_)
+    may[at] = _among(op.PAIRED)[ops[plain] & 255]
+    paired(code, may)
     return code
 
 
@@ -124,17 +189,17 @@ def write(s: Schedule, sig: Any, a: int, dst: int, at: Any, address: Any, call: 
     item = sig.out.dtype.itemsize
     plus = sig.op.name in ("add_at", "scatter_add_to")
     if not plus and at.size == 1:
-        return (STORE, dst, address(a), item)
+        return (op.STORE, dst, address(a), item)
     if at.size == 1 and sig.out.dtype == np.float64:
-        return (0, dst, dst, address(a))
+        return (op.ADD, dst, dst, address(a))
     src = views.views[s.view[a]]
     lines = views.lines_over_both(src.strides, at.strides, at.shape) or [(1, 0, 0)]
     ((n, ss, ds),) = lines
     if plus:
         k = call(adding(sig), (n, 1, n, 0), (ds, ss, ds))
-        return (CALL2 | k << 8, dst, dst, address(a))
+        return (op.CALL2 | k << 8, dst, dst, address(a))
     k = call(("move", (3, item)), (n, 1, n, 0), (ss, ds))
-    return (CALL1 | k << 8, dst, address(a), 0)
+    return (op.CALL1 | k << 8, dst, address(a), 0)
 
 
 def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> list:
@@ -145,44 +210,44 @@ def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> l
     if info.kind == sch.GUARD:
         a = address(ops[0])
         if sig.op.name == "guard_true":
-            return [(GUARD, int(bool(sig.params[0])), a, i)]
+            return [(op.GUARD, int(bool(sig.params[0])), a, i)]
         size = sig.avals[0].dtype.itemsize
-        return [(EQUAL, size, a, i), (*halves(sig.params[0]), 0, 0)]
+        return [(op.EQUAL, size, a, i), (*halves(sig.params[0]), 0, 0)]
     dst = address(tape.first + i)
     if info.kind == sch.POKE:
         rows: list = []
         item = sig.out.dtype.itemsize
         size = sig.out.size * item
         if sig.op.name in ("place", "scatter_add"):
-            rows.append((ZERO, dst, size, 0))
+            rows.append((op.ZERO, dst, size, 0))
         elif sig.op.name in REPLACING and not places.in_place[i]:
             r = int(s.root[ops[0]])
             at = int(places.offset[r]) + views.views[s.view[ops[0]]].offset
-            rows += [(COPY, dst, size, int(places.slot[r])), (at, 0, 0, 0)]
+            rows += [(op.COPY, dst, size, int(places.slot[r])), (at, 0, 0, 0)]
         for j, part in info.parts:
             rows.append(write(s, sig, ops[j], dst + part.offset, part, address, call))
         return rows
     if info.kind == sch.LANES_SUM:
         low, high = kernels.identity(info.kernel[0], sig.out.dtype) or (0, 0)
         size = sig.out.dtype.itemsize
-        first_row = (SET | size << 8, dst, *halves(np.int64(low).tobytes()))
-        return [first_row, (CALL2 | call(*line(info)) << 8, dst, dst, address(ops[0]))]
+        first_row = (op.SET | size << 8, dst, *halves(np.int64(low).tobytes()))
+        return [first_row, (op.CALL2 | call(*line(info)) << 8, dst, dst, address(ops[0]))]
     name, extra = info.kernel
     if name == "load":
         r, offset, item = extra
         slot = int(places.slot[r])
-        return [(LOAD, dst, slot, item), (*halves(np.int64(offset).tobytes()), 0, 0)]
+        return [(op.LOAD, dst, slot, item), (*halves(np.int64(offset).tobytes()), 0, 0)]
     if name == "move" and extra[0] == 3 and info.kind == sch.SCALAR:
-        return [(MOVE, dst, address(ops[0]), extra[1])]
+        return [(op.MOVE, dst, address(ops[0]), extra[1])]
     if name == "move" and extra[0] == 6 and extra[1] == 8 and info.kind == sch.SCALAR:
-        return [(WHERE, dst, address(ops[0]), 0), (address(ops[1]), address(ops[2]), 0, 0)]
+        return [(op.WHERE, dst, address(ops[0]), 0), (address(ops[1]), address(ops[2]), 0, 0)]
     k = call(*line(info))
     if len(ops) == 1:
-        return [(CALL1 | k << 8, dst, address(ops[0]), 0)]
+        return [(op.CALL1 | k << 8, dst, address(ops[0]), 0)]
     if len(ops) == 2:
-        return [(CALL2 | k << 8, dst, address(ops[0]), address(ops[1]))]
+        return [(op.CALL2 | k << 8, dst, address(ops[0]), address(ops[1]))]
     rest = address(ops[2]) if len(ops) == 3 else 0
-    return [(CALL3 | k << 8, dst, address(ops[0]), address(ops[1])), (rest, 0, 0, 0)]
+    return [(op.CALL3 | k << 8, dst, address(ops[0]), address(ops[1])), (rest, 0, 0, 0)]
 
 
 __all__ = ["FIRST_SLOT", "emit"]

@@ -1,0 +1,311 @@
+"""The scalar sweep's instructions, each a function that ends by jumping to the next one's.
+
+Written in LLVM IR through llvmlite, because what makes it fast cannot be said in Python: a switch
+in a loop has one indirect jump for all rows, which a CPU predicts badly (7 ns per row where rows
+follow no pattern, against 1 ns where it is right). Here each function (`code, mem, table, base,
+T` in registers) ends in a jump of its own, LLVM's `musttail` call.
+
+The functions must not be aligned. Branch predictors tell the paths that led to a jump apart by
+low bits of addresses; with functions at multiples of 16 bytes those bits are alike, and Zen 4
+predicted nothing (6.6 ns per row of a pattern of 50 rows; 1.3 without alignment).
+
+Rows are described in passes/opcodes.py. What is rare is left to the loop around (sweep.py).
+Imports Numba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from jittape.passes import opcodes as op
+
+_I8, _I32, _I64, _D = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
+_PTR = _I8.as_pointer()
+_FUNCTION = ir.FunctionType(_I64, [_I64] * 5)  # code, mem, table, base, T
+_LOOP = ir.FunctionType(ir.VoidType(), [_PTR] * 4)  # NumPy's inner loops
+
+
+class _Packed(ir.Function):
+    """A function that starts where the last one ended."""
+
+    def __init__(self, module: ir.Module, name: str):
+        super().__init__(module, _FUNCTION, name)
+        self.linkage = "internal"
+        self.attributes.add("nounwind")
+        self.attributes.add("optsize")  # or LLVM aligns it as the target prefers
+
+    def descr_prototype(self, buf: list[str]) -> None:
+        own: list[str] = []
+        super().descr_prototype(own)
+        buf.append("".join(own).rstrip() + " align 1\n")
+
+
+class _Rows:
+    """Writes the function of one opcode. Words are numbered from the start of its (first) row."""
+
+    def __init__(self, module: ir.Module, number: int):
+        self.function = _Packed(module, f"jittape_row_{number}")
+        self.b = ir.IRBuilder(self.function.append_basic_block())
+        self.code, self.mem, self.table, self.base, self.T = self.function.args
+
+    def pointer(self, address: Any, kind: ir.Type) -> Any:
+        return self.b.inttoptr(address, kind.as_pointer())
+
+    def load(self, address: Any, kind: ir.Type = _I64) -> Any:
+        return self.b.load(self.pointer(address, kind), align=1)
+
+    def store(self, value: Any, address: Any) -> None:
+        self.b.store(value, self.pointer(address, value.type), align=1)
+
+    def word(self, k: int) -> Any:
+        at = self.b.add(self.code, _I64(4 * k))
+        return self.b.sext(self.load(at, _I32), _I64)
+
+    def place(self, k: int) -> Any:
+        """Address in the arena given by word k."""
+        return self.b.add(self.mem, self.word(k))
+
+    def table_word(self, offset: Any) -> Any:
+        """Address of the word of the program's table whose number stands at `offset`."""
+        return self.b.add(self.T, self.b.shl(self.load(offset), _I64(3)))
+
+    def done(self, rows: int = 1) -> None:
+        b = self.b
+        code = b.add(self.code, _I64(16 * rows))
+        which = b.zext(self.load(code, _I8), _I64)
+        entries = self.pointer(self.table, _FUNCTION.as_pointer())
+        target = b.load(b.gep(entries, [which]))
+        operands = [code, self.mem, self.table, self.base, self.T]
+        b.ret(b.call(target, operands, tail="musttail"))
+
+
+def _amul(b: Any, g: Any, v: Any) -> Any:
+    zero = ir.Constant(g.type, 0.0 if g.type == _D else [0.0] * g.type.count)
+    both = b.and_(b.fcmp_unordered("!=", g, zero), b.fcmp_unordered("!=", v, zero))
+    return b.select(both, b.fmul(g, v), zero)
+
+
+def _intrinsic(name: str) -> Callable[[Any, Any], Any]:
+    def call(b: Any, x: Any) -> Any:
+        kind = "f64" if x.type == _D else f"v{x.type.count}f64"
+        signature = ir.FunctionType(x.type, [x.type])
+        return b.call(b.module.declare_intrinsic(f"{name}.{kind}", (), signature), [x])
+
+    return call
+
+
+def _library(name: str) -> Callable[[Any, Any], Any]:
+    def call(b: Any, x: Any) -> Any:
+        f = b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(_D, [_D]), name)
+        return b.call(f, [x])
+
+    return call
+
+
+def _one(kind: Any) -> Any:
+    return ir.Constant(kind, 1.0 if kind == _D else [1.0] * kind.count)
+
+
+def _compare(sign: str) -> Callable[[Any, Any, Any], Any]:
+    def compare(b: Any, x: Any, y: Any) -> Any:
+        found = b.fcmp_unordered(sign, x, y) if sign == "!=" else b.fcmp_ordered(sign, x, y)
+        return b.zext(found, _I8)
+
+    return compare
+
+
+_TWO: dict[int, Callable[[Any, Any, Any], Any]] = {
+    op.ADD: lambda b, x, y: b.fadd(x, y),
+    op.SUBTRACT: lambda b, x, y: b.fsub(x, y),
+    op.MULTIPLY: lambda b, x, y: b.fmul(x, y),
+    op.DIVIDE: lambda b, x, y: b.fdiv(x, y),
+    op.AMUL: _amul,
+    op.GREATER: _compare(">"),
+    op.LESS: _compare("<"),
+    op.GREATER_EQUAL: _compare(">="),
+    op.LESS_EQUAL: _compare("<="),
+    op.EQUALS: _compare("=="),
+    op.NOT_EQUAL: _compare("!="),
+}
+_ONE: dict[int, Callable[[Any, Any], Any]] = {
+    op.NEGATIVE: lambda b, x: b.fneg(x),
+    op.SQRT: _intrinsic("llvm.sqrt"),
+    op.SQUARE: lambda b, x: b.fmul(x, x),
+    op.EXP: _library("exp"),
+    op.LOG: _library("log"),
+    op.SIN: _library("sin"),
+    op.COS: _library("cos"),
+    op.TANH: _library("tanh"),
+    op.ABSOLUTE: _intrinsic("llvm.fabs"),
+    op.RECIPROCAL: lambda b, x: b.fdiv(_one(x.type), x),
+    op.COPIED: lambda b, x: x,
+}
+
+
+def _single(r: _Rows, which: int, row: int = 0, known: dict[int, Any] | None = None) -> Any:
+    """The instruction of a plain row. known: operands that are at hand, by word."""
+    words = (2,) if which in _ONE else (2, 3)
+    xs = [(known or {}).get(k) or r.load(r.place(4 * row + k), _D) for k in words]
+    value = (_ONE if which in _ONE else _TWO)[which](r.b, *xs)
+    r.store(value, r.place(4 * row + 1))
+    return value
+
+
+def _plain(r: _Rows, which: int) -> None:
+    _single(r, which)
+    r.done()
+
+
+def _pair(r: _Rows, first: int, second: int, link: int) -> None:
+    value = _single(r, first)
+    _single(r, second, 1, {link: value})
+    r.done(2)
+
+
+def _line(r: _Rows, which: int, layout: str, lanes: int, looped: bool) -> None:
+    """Lanes at a time: what lies behind a line's end is computed too, into the room behind the
+    target."""
+    b = r.b
+    kind = ir.VectorType(_D, lanes)
+    at = [r.place(k + 1) for k in range(len(layout) + 1)]
+    fixed = {}
+    for k, x in enumerate(layout):
+        if x == "s":
+            whole = ir.Constant(kind, ir.Undefined)
+            one = b.insert_element(whole, r.load(at[k + 1], _D), _I32(0))
+            spread = ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes)
+            fixed[k] = b.shuffle_vector(one, whole, spread)
+
+    def chunk(offset: Any) -> None:
+        xs = [
+            fixed[k] if k in fixed else r.load(b.add(at[k + 1], offset), kind)
+            for k in range(len(layout))
+        ]
+        value = (_ONE if len(xs) == 1 else _TWO)[which](b, *xs)
+        r.store(value, b.add(at[0], offset))
+
+    if looped:
+        bytes_ = b.shl(b.ashr(r.word(0), _I64(8)), _I64(6))
+        before = b.block
+        body, after = b.append_basic_block("line"), b.append_basic_block("end")
+        b.branch(body)
+        b.position_at_end(body)
+        offset = b.phi(_I64)
+        offset.add_incoming(_I64(0), before)
+        chunk(offset)
+        more = b.add(offset, _I64(8 * lanes))
+        offset.add_incoming(more, body)
+        b.cbranch(b.icmp_signed("<", more, bytes_), body, after)
+        b.position_at_end(after)
+    else:
+        chunk(_I64(0))
+    r.done()
+
+
+def _call(r: _Rows, n: int) -> None:
+    """A kernel called by address on n operands."""
+    b = r.b
+    p = b.alloca(ir.ArrayType(_I64, n + 1))
+    p = b.ptrtoint(p, _I64)
+    operands = [r.place(2), r.place(3), r.place(4)][:n]
+    for k, x in enumerate([*operands, r.place(1)]):
+        r.store(x, b.add(p, _I64(8 * k)))
+    pairs = r.table_word(b.add(r.T, _I64(24)))
+    k = b.add(pairs, b.shl(b.ashr(r.word(0), _I64(8)), _I64(5)))
+    dims = r.table_word(b.add(k, _I64(16)))
+    steps = r.table_word(b.add(k, _I64(24)))
+    kernel = r.pointer(r.load(k), _LOOP)
+    data = r.load(b.add(k, _I64(8)))
+    b.call(kernel, [b.inttoptr(x, _PTR) for x in (p, dims, steps, data)])
+    r.done(2 if n == 3 else 1)
+
+
+def _where(r: _Rows) -> None:
+    b = r.b
+    x, y = r.load(r.place(4), _D), r.load(r.place(5), _D)
+    chosen = b.icmp_unsigned("!=", r.load(r.place(2), _I8), _I8(0))
+    r.store(b.select(chosen, x, y), r.place(1))
+    r.done(2)
+
+
+def _left(r: _Rows, unless: Any) -> None:
+    """Leave the row to the loop around unless this is true."""
+    b = r.b
+    with b.if_then(b.not_(unless), likely=False):
+        b.ret(r.code)
+
+
+def _move(r: _Rows) -> None:
+    _left(r, r.b.icmp_signed("==", r.word(3), _I64(8)))
+    r.store(r.load(r.place(2)), r.place(1))
+    r.done()
+
+
+def _guard(r: _Rows) -> None:
+    b = r.b
+    _left(r, b.icmp_signed("==", b.zext(r.load(r.place(2), _I8), _I64), r.word(1)))
+    r.done()
+
+
+def _load(r: _Rows) -> None:
+    b = r.b
+    _left(r, b.icmp_signed("==", r.word(3), _I64(8)))
+    start = r.load(b.add(r.base, b.shl(r.word(2), _I64(3))))
+    at = b.add(start, r.load(b.add(r.code, _I64(16))))
+    r.store(r.load(at), r.place(1))
+    r.done(2)
+
+
+def _functions(module: ir.Module) -> list[ir.Function]:
+    """By opcode; where there is none, a function that returns the row's address."""
+    writers: dict[int, Callable[[_Rows], None]] = {
+        op.WHERE: _where, op.MOVE: _move, op.STORE: _move, op.GUARD: _guard, op.LOAD: _load,
+        op.CALL1: partial(_call, n=1), op.CALL2: partial(_call, n=2), op.CALL3: partial(_call, n=3),
+    }  # fmt: skip
+
+    for which in [*_TWO, *_ONE]:
+        if which != op.COPIED:
+            writers[which] = partial(_plain, which=which)
+    for (which, layout), k in op.LINES.items():
+        writers[op.LINE + k] = partial(_line, which=which, layout=layout, lanes=8, looped=True)
+        writers[op.LINE4 + k] = partial(_line, which=which, layout=layout, lanes=4, looped=False)
+    for (first, second, link), k in op.PAIRS.items():
+        writers[k] = partial(_pair, first=first, second=second, link=link)
+    other = _Rows(module, 255)
+    other.b.ret(other.code)
+    found = [other.function] * 256
+    for k, write in sorted(writers.items()):
+        rows = _Rows(module, k)
+        write(rows)
+        found[k] = rows.function
+    return found
+
+
+@intrinsic
+def threaded(typingctx, T, base, code):
+    """Run rows from `code` (an address) on, until one that is not done here: its address."""
+
+    def codegen(context, builder, signature, args):
+        module = builder.module
+        table = module.globals.get("jittape_rows")
+        if table is None:
+            functions = _functions(module)
+            kind = ir.ArrayType(_FUNCTION.as_pointer(), len(functions))
+            table = ir.GlobalVariable(module, kind, "jittape_rows")
+            table.linkage = "internal"
+            table.global_constant = True
+            table.initializer = ir.Constant(kind, functions)
+        entries = builder.bitcast(table, _FUNCTION.as_pointer().as_pointer())
+        T, base, code = args
+        which = builder.load(builder.inttoptr(code, _PTR), align=1)
+        first = builder.load(builder.gep(entries, [builder.zext(which, _I64)]))
+        mem = builder.load(builder.inttoptr(base, _I64.as_pointer()))
+        return builder.call(first, [code, mem, builder.ptrtoint(entries, _I64), base, T])
+
+    return types.int64(types.int64, types.int64, types.int64), codegen

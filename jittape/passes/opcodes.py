@@ -1,0 +1,66 @@
+"""Opcodes of the scalar sweep: what the planner writes and execute/threaded.py runs.
+
+A row is four int32: opcode (with an extra number from bit 8 on), then target and operands as byte
+offsets into the arena, unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# Single float64 elements. Up to LAST all have one row: (target, operands).
+ADD, SUBTRACT, MULTIPLY, DIVIDE, AMUL, NEGATIVE, SQRT, SQUARE = range(8)
+EXP, LOG, SIN, COS, TANH, ABSOLUTE = range(8, 14)
+GREATER, LESS, GREATER_EQUAL, LESS_EQUAL, EQUALS, NOT_EQUAL, RECIPROCAL = range(14, 21)
+
+SCALAR: dict[Any, int] = {
+    (np.add, "dd"): ADD, (np.subtract, "dd"): SUBTRACT, (np.multiply, "dd"): MULTIPLY,
+    (np.divide, "dd"): DIVIDE, ("amul", "dd"): AMUL, (np.negative, "d"): NEGATIVE,
+    (np.sqrt, "d"): SQRT, (np.square, "d"): SQUARE, (np.exp, "d"): EXP, (np.log, "d"): LOG,
+    (np.sin, "d"): SIN, (np.cos, "d"): COS, (np.tanh, "d"): TANH, (np.absolute, "d"): ABSOLUTE,
+    (np.greater, "dd"): GREATER, (np.less, "dd"): LESS, (np.greater_equal, "dd"): GREATER_EQUAL,
+    (np.less_equal, "dd"): LESS_EQUAL, (np.equal, "dd"): EQUALS, (np.not_equal, "dd"): NOT_EQUAL,
+    (np.reciprocal, "d"): RECIPROCAL,
+}  # fmt: skip
+LIBM = (EXP, LOG, SIN, COS, TANH)  # the C library's, within an ulp of NumPy's
+UNARY = (NEGATIVE, SQRT, SQUARE, *LIBM, ABSOLUTE, RECIPROCAL)
+
+WHERE = 32  # target, condition; second row: (x, y)
+MOVE = 33  # target, source, bytes
+GUARD = 34  # (expected truth, bool, instruction)
+EQUAL = 35  # bitwise equality: (bytes, value, instruction); second row: (low, high)
+CALL1, CALL2, CALL3 = 36, 37, 38  # extra: which kernel; CALL3's third operand in a second row
+LOAD = 39  # from a large input: (target, slot, bytes); second row: (offset, 64 bits)
+COPY = 40  # of an array: (target, bytes, slot); second row: (offset)
+ZERO = 41  # (target, bytes)
+STORE = 42  # MOVE into an array
+SET = 43  # extra: bytes; (target, low, high)
+END = 44  # of a stretch
+
+# Short lines of float64. The operands' layouts: all elements (v) or one for all (s). Rows of up
+# to four elements have opcodes of their own; the others' extra is the number of eights.
+LINE, LINE4 = 48, 80
+_LINES = [ADD, SUBTRACT, MULTIPLY, DIVIDE, AMUL]
+_LINES1 = [NEGATIVE, SQRT, SQUARE, ABSOLUTE, RECIPROCAL]
+COPIED = -1  # pseudo opcode: the operand itself
+LINES: dict[tuple[Any, str], int] = {}
+for _op in _LINES:
+    for _layout in ("vv", "sv", "vs"):
+        LINES[_op, _layout] = len(LINES)
+for _op in [*_LINES1, COPIED]:
+    LINES[_op, "v"] = len(LINES)
+LINES[COPIED, "s"] = len(LINES)
+
+# Two rows as one: the second opcode is not read. The last entry says which operand of the second
+# row is the first row's target: 2, 3 or (0) neither.
+PAIR = 112
+PAIRED = (ADD, SUBTRACT, MULTIPLY, AMUL, NEGATIVE)
+PAIRS: dict[tuple[int, int, int], int] = {}
+for _op in PAIRED:
+    for _second in PAIRED:
+        for _from in (0, 2) if _second in UNARY else (0, 2, 3):
+            PAIRS[_op, _second, _from] = PAIR + len(PAIRS)
+
+assert len(LINES) <= 32 and max(PAIRS.values()) < 256

@@ -1,0 +1,132 @@
+"""Every row of the scalar sweep against NumPy, to the bit."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from jittape.execute import address
+from jittape.passes import opcodes as op
+from jittape.passes.lower import END, SCALARS
+from jittape.passes.scalars import alternate, paired
+
+SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -2.5, 5e-324, 1e308]
+AT = 64  # bytes between the places of a test
+
+
+def amul(g, v):
+    return np.where((g == 0.0) | (v == 0.0), 0.0, g * v)
+
+
+NUMPY = {k: ufunc if callable(ufunc) else amul for (ufunc, _), k in op.SCALAR.items()}
+NUMPY[op.COPIED] = np.positive
+
+
+def sweep(code, arena):
+    """Run rows over an arena of bytes."""
+    from jittape.execute.sweep import sweep
+
+    code = np.array([*code, (op.END, 0, 0, 0)], np.int32)
+    table = np.array([8, 0, 0, 0, 0, 0, 0, 0, SCALARS, 0, 0, 0, END, 0, 0, 0], np.int64)
+    base = np.array([address.data_address(arena), 0, 0], np.int64)
+    places = [address.data_address(x) for x in (table, base, code)]
+    assert sweep(*places, 0, 0) == 0
+
+
+def numpy_of(which, *xs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return NUMPY[which](*xs)
+
+
+def same(have, want):
+    assert have.dtype == want.dtype
+    nan = np.isnan(want)
+    np.testing.assert_array_equal(np.isnan(have), nan)  # the sign of a nan is the compiler's
+    assert have[~nan].tobytes() == want[~nan].tobytes()
+
+
+@pytest.mark.parametrize("which", [k for k in range(len(op.SCALAR)) if k not in op.LIBM])
+def test_single(which):
+    pairs = [(x, y) for x in SPECIAL for y in SPECIAL]
+    for x, y in pairs:
+        arena = np.zeros(3 * AT, np.uint8)
+        f = arena.view(np.float64)
+        f[[0, AT // 8]] = x, y
+        sweep([(which, 2 * AT, 0, AT)], arena)
+        xs = (np.float64(x),) if which in op.UNARY else (np.float64(x), np.float64(y))
+        want = np.atleast_1d(numpy_of(which, *xs))
+        same(arena[2 * AT :].view(want.dtype)[:1], want)
+
+
+@pytest.mark.parametrize(
+    ("which", "layout", "n"),
+    [(w, s, n) for w, s in op.LINES for n in (2, 3, 4, 5, 8, 13, 16, 31)],
+)
+def test_line(which, layout, n):
+    rng = np.random.default_rng(n)
+    room = 32 if n <= 4 else 64 * -(-n // 8)
+    arena = np.zeros(5 * 256 + 64, np.uint8)
+    f = arena.view(np.float64)
+    f[:] = rng.permutation(np.resize([*SPECIAL, *rng.normal(size=30)], len(f)))
+    k = op.LINES[which, layout]
+    opcode = op.LINE4 + k if n <= 4 else op.LINE + k | room // 64 << 8
+    before = arena.copy()
+    dst, x, y = 768, 8, 256 + 16
+    sweep([(opcode, dst, x, y)], arena)
+    operands = [
+        before.view(np.float64)[at // 8 :][: n if part == "v" else 1]
+        for at, part in zip((x, y), layout, strict=False)
+    ]
+    want = np.broadcast_to(numpy_of(which, *operands), n).copy()
+    same(arena[dst : dst + 8 * n].view(np.float64), want)
+    untouched = np.r_[:dst, dst + room : len(arena)]
+    assert arena[untouched].tobytes() == before[untouched].tobytes()
+
+
+@pytest.mark.parametrize(("first", "second", "link"), list(op.PAIRS))
+def test_pair(first, second, link):
+    rng = np.random.default_rng(0)
+    at = [0, AT, 2 * AT]
+    operands = {0: at[2], 2: at[2], 3: at[2], link: 3 * AT}
+    rows = np.array(
+        [(first, 3 * AT, at[0], at[1]), (second, 4 * AT, operands[2], operands[3])], np.int32
+    )
+    if not link:
+        rows[1, 3] = at[0]
+    both = rows.copy()
+    paired(both, np.ones(2, np.bool_))
+    assert both[0, 0] == op.PAIRS[first, second, link]
+    assert both[0, 1:].tolist() == rows[0, 1:].tolist()
+    for _ in range(50):
+        arena = np.zeros(5 * AT, np.uint8)
+        arena.view(np.float64)[[0, AT // 8, 2 * AT // 8]] = rng.choice([*SPECIAL, 3.0, -0.1], 3)
+        alone = arena.copy()
+        sweep(rows, alone)
+        sweep(both, arena)
+        same(arena.view(np.float64), alone.view(np.float64))
+
+
+def test_pairs_do_not_overlap():
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        n = 40
+        rows = np.zeros((n, 4), np.int32)
+        rows[:, 0] = rng.choice([*op.PAIRED, op.DIVIDE], n)
+        rows[:, 1:] = 8 * rng.integers(0, 6, (n, 3))
+        both = rows.copy()
+        paired(both, np.isin(rows[:, 0], op.PAIRED))
+        arena = np.zeros(64, np.uint8)
+        arena.view(np.float64)[:] = rng.uniform(0.5, 1.5, 8)
+        alone = arena.copy()
+        sweep(rows, alone)
+        sweep(both, arena)
+        assert (both[:, 0] != rows[:, 0]).sum() >= n // 5
+        same(arena.view(np.float64), alone.view(np.float64))
+
+
+def test_alternate():
+    edges = np.array([1, 1, 1, 0, 1, 1, 0, 0, 1], np.bool_)
+    assert alternate(edges).astype(int).tolist() == [1, 0, 1, 0, 1, 0, 0, 0, 1]
