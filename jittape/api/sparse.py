@@ -20,6 +20,7 @@ from jittape.api.nonzeros import assembled, row_numbers
 from jittape.errors import TraceError
 from jittape.passes.colour import colour_columns, colour_symmetric
 from jittape.passes.differentiate import reverse
+from jittape.passes.lanes import Shapes, colour_lanes
 from jittape.passes.lift import cut, joined_results, read_variables, with_outputs
 from jittape.passes.simplify import simplify
 from jittape.passes.sparsity import index_values, jacobian_pattern
@@ -73,7 +74,8 @@ def sparse_jacobian(fun: Callable, argnums: Argnums, mode: str) -> Sparse:
         roots, rows = joined_results(lifted.tape, lifted.tape.outputs.tolist())
         indices = _indices(lifted.tape, lifted.numbers, lifted.operands)
         pattern = jacobian_pattern(lifted.tape, lifted.numbers, roots, indices)
-        chosen, colour, count = _colour(pattern, mode)
+        of_rows, of_columns = (_shapes(lifted.tape, values) for values in (roots, lifted.numbers))
+        chosen, colour, count = _colour(pattern, mode, of_rows, of_columns)
         if chosen == "forward":
             position = colour[pattern.indices], row_numbers(pattern)
             values = by_columns(lifted, roots, colour, count, *position)
@@ -103,7 +105,8 @@ def sparse_hessian(fun: Callable, argnums: Argnums) -> Sparse:
         indices = _indices(swept, lifted.numbers, operands)
         pattern = jacobian_pattern(swept, lifted.numbers, gradients, indices)
         pattern = _symmetric(pattern)
-        colour, count = colour_symmetric(pattern)
+        shapes = _shapes(swept, lifted.numbers)
+        colour, count = colour_lanes(pattern, shapes, shapes, colour_symmetric)
         row, column = row_numbers(pattern), pattern.indices.astype(np.int64)
         # an entry that shares its place with another is read at the transposed place
         place = row * count + colour[column]
@@ -148,8 +151,15 @@ def _symmetric(pattern: Any) -> Any:
     return out
 
 
-def _colour(pattern: Any, mode: str) -> tuple[str, np.ndarray, int]:
-    """(mode, colours of columns or rows, how many), by the cheaper mode."""
+def _shapes(tape: Tape, values: Sequence[int]) -> list[tuple[int, ...]]:
+    return [tape.aval(v).shape for v in values]
+
+
+def _colour(
+    pattern: Any, mode: str, rows_of: Shapes, columns_of: Shapes
+) -> tuple[str, np.ndarray, int]:
+    """(mode, colours of columns or rows, how many), by the cheaper mode. rows_of, columns_of:
+    shapes of the arrays whose elements they are."""
     rows = int(np.diff(pattern.indptr).max(initial=0))
     columns = int(np.bincount(pattern.indices, minlength=1).max(initial=0))
     best: tuple[float, str, np.ndarray, int] | None = None
@@ -159,7 +169,11 @@ def _colour(pattern: Any, mode: str) -> tuple[str, np.ndarray, int]:
     for kind, bound in sorted(bounds.items(), key=lambda item: item[1]):
         if best is not None and best[0] <= bound:
             break  # the other mode cannot be better
-        colour, count = _distance_two(pattern if kind == "forward" else pattern.T.tocsr())
+        if kind == "forward":
+            colour, count = colour_lanes(pattern, rows_of, columns_of, _distance_two)
+        else:
+            turned = pattern.T.tocsr()
+            colour, count = colour_lanes(turned, columns_of, rows_of, _distance_two)
         cost = count * (1.0 if kind == "forward" else REVERSE_COST)
         if best is None or cost < best[0]:
             best = cost, kind, colour, count
