@@ -57,9 +57,14 @@ def _lane(pattern: Any, rows: Shapes, columns: Shapes) -> tuple[Any, _Parts, _Pa
             continue
         shape = tuple(sum(map(prod, p.shapes)) for p in (of_rows, of_columns))
         key = of_rows.element[at] * shape[1] + of_columns.element[pattern.indices]
-        used = np.zeros(shape[0] * shape[1], bool)
-        used[key] = True
-        small = csr_array(used.reshape(shape))
+        if shape[0] * shape[1] <= 8 * len(key):  # a table of all places is quicker than sorting
+            used = np.zeros(shape[0] * shape[1], bool)
+            used[key] = True
+            key = np.flatnonzero(used)
+        else:
+            key = np.unique(key)
+        entries = np.ones(len(key), bool)
+        small = csr_array((entries, (key // shape[1], key % shape[1])), shape=shape)
         return small, of_rows, of_columns
     return None
 
