@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from jittape import functions as _functions  # noqa: F401  (NumPy's functions on tracers)
 from jittape import tracing as _tracing  # noqa: F401  (loads the op table)
 from jittape.api.gradients import grad, jit, jvp, value_and_grad, vjp
-from jittape.api.inspect import trace
 from jittape.config import config, set_num_threads
 
 if TYPE_CHECKING:
     from jittape.api.checkpoint import checkpoint
     from jittape.api.custom import custom_vjp, register_ufunc, stop_gradient
+    from jittape.api.inspect import trace
     from jittape.api.jacobian import hessian, hvp, jacobian
     from jittape.api.scan import scan
     from jittape.api.vmap import vmap
@@ -28,6 +28,7 @@ _LATER = {
     "register_ufunc": "api.custom",
     "scan": "api.scan",
     "stop_gradient": "api.custom",
+    "trace": "api.inspect",
     "vmap": "api.vmap",
 }
 

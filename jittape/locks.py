@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
+from _thread import RLock  # (importing threading takes a millisecond)
 from typing import Any
 
 _all: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
@@ -18,7 +18,7 @@ class ForkSafeLock:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = RLock()
         _all.add(self)
 
     def __enter__(self) -> None:
@@ -30,7 +30,7 @@ class ForkSafeLock:
 
 def _renew() -> None:
     for lock in _all:
-        lock._lock = threading.RLock()
+        lock._lock = RLock()
 
 
 if hasattr(os, "register_at_fork"):

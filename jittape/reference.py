@@ -16,7 +16,7 @@ import numpy as np
 
 import jittape
 from jittape.ops.declare import Kind, Op, table
-from jittape.tracing.dispatch import LATE, Composite, composites, implementations
+from jittape.tracing.dispatch import Composite, composites, implementations, load_all
 from jittape.tracing.tracer import Tracer
 
 _HEAD = """# Op reference
@@ -46,8 +46,7 @@ _KINDS = {
 def load() -> None:
     """Complete the tables with what is loaded late, and with SciPy's special functions where SciPy
     is installed."""
-    for module in LATE.values():
-        import_module(module)
+    load_all()
     for name in jittape.__all__:
         getattr(jittape, name)
     if find_spec("scipy") is not None:

@@ -7,9 +7,8 @@ instruction, in order. An instruction is a signature number (op, params and aval
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +17,7 @@ from jittape.ops.declare import Signature, signatures
 from jittape.types import Aval
 
 
-@dataclass(frozen=True, slots=True)
-class Const:
+class Const(NamedTuple):
     """A hidden input. live: the array is the user's own and is read anew at each sweep."""
 
     value: np.ndarray
@@ -27,8 +25,7 @@ class Const:
     aval: Aval
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Where an instruction comes from: a code object of the user's and an instruction offset."""
 
     code: Any
@@ -50,23 +47,39 @@ class Position:
         return f"{self.code.co_filename}:{self.line}"
 
 
-@dataclass(frozen=True, eq=False)
 class Tape:
     """inputs: avals; consts; sigs int32[n]; args int32[m]; outputs int32[k] are value numbers;
     where_code/where_lasti int32[n] say where each instruction was recorded."""
 
-    inputs: tuple[Aval, ...]
-    consts: tuple[Const, ...]
-    sigs: np.ndarray
-    args: np.ndarray
-    outputs: np.ndarray
-    where_code: np.ndarray
-    where_lasti: np.ndarray
-    codes: tuple[Any, ...]
+    FIELDS = (
+        "inputs", "consts", "sigs", "args", "outputs", "where_code", "where_lasti", "codes",
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        for a in (self.sigs, self.args, self.outputs, self.where_code, self.where_lasti):
+    def __init__(
+        self,
+        inputs: tuple[Aval, ...],
+        consts: tuple[Const, ...],
+        sigs: np.ndarray,
+        args: np.ndarray,
+        outputs: np.ndarray,
+        where_code: np.ndarray,
+        where_lasti: np.ndarray,
+        codes: tuple[Any, ...],
+    ):
+        self.inputs = inputs
+        self.consts = consts
+        self.sigs = sigs
+        self.args = args
+        self.outputs = outputs
+        self.where_code = where_code
+        self.where_lasti = where_lasti
+        self.codes = codes
+        for a in (sigs, args, outputs, where_code, where_lasti):
             a.flags.writeable = False
+
+    def replace(self, **changes: Any) -> Tape:
+        """This tape with other values of some of FIELDS."""
+        return Tape(**{name: getattr(self, name) for name in Tape.FIELDS} | changes)
 
     def __len__(self) -> int:
         return len(self.sigs)

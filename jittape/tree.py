@@ -6,13 +6,11 @@ runtime dependencies are NumPy and Numba.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """The structure of a container: its type, its keys where it has some, its children."""
 
     kind: type
@@ -38,8 +36,10 @@ def children(x: Any) -> tuple[tuple[Any, ...], Sequence[Any]] | None:
         return keys, [x[k] for k in keys]
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return x._fields, tuple(x)
-    if dataclasses.is_dataclass(x) and not isinstance(x, type):
-        names = tuple(f.name for f in dataclasses.fields(x) if f.init)
+    if hasattr(kind, "__dataclass_fields__"):
+        from dataclasses import fields  # slow to import, and not needed before there is one
+
+        names = tuple(f.name for f in fields(x) if f.init)
         return names, [getattr(x, n) for n in names]
     return None
 

@@ -6,7 +6,7 @@ hash them by identity.
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from math import prod
 from typing import Any
 
@@ -41,7 +41,7 @@ class Aval:
 
 
 _table: dict[tuple[tuple[int, ...], np.dtype], Aval] = {}
-_lock = threading.Lock()
+_lock = allocate_lock()
 
 
 def aval(shape: tuple[int, ...], dtype: Any) -> Aval:

@@ -6,17 +6,12 @@ import functools
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jittape import tree
-from jittape.api import verify
 from jittape.api.cache import Answer, Recorded, Search, Slot, Variant
-from jittape.api.cache_info import CacheInfo, describe
-from jittape.api.compare import difference
-from jittape.api.pickling import reduce
 from jittape.api.run import GuardFailed, HostFailed, run
 from jittape.api.signature import Call, is_dynamic, matcher
 from jittape.api.state import State
@@ -29,6 +24,9 @@ from jittape.tracing.reach import reach_function
 from jittape.tracing.recorder import Trace, here, open_traces
 from jittape.tracing.tracer import Tracer
 
+if TYPE_CHECKING:
+    from jittape.api.cache_info import CacheInfo
+
 __all__ = ["Transformed", "is_dynamic"]
 
 _lock = ForkSafeLock()
@@ -36,8 +34,7 @@ _COMPARED = 4  # unconfirmed tapes that a new one is held against
 _RECENT = 4  # keys that are recognised without building the key of a call
 
 
-@dataclass(frozen=True)
-class _Inserted:
+class _Inserted(NamedTuple):
     """What became of a new tape. equal: the tape that it confirmed. impure: where it differs from a
     tape that is valid too. refused: the guard by which another tape was not."""
 
@@ -48,6 +45,13 @@ class _Inserted:
 
 def _at_guard(recorded: Recorded, instruction: int) -> str:
     return f"the branch or value at {recorded.tape.position(instruction) or 'an unknown line'}"
+
+
+def _verify() -> Any:
+    """The checks of the debugging modes, which are off by default."""
+    from jittape.api import verify
+
+    return verify
 
 
 class Transformed:
@@ -101,10 +105,14 @@ class Transformed:
         return self if instance is None else functools.partial(self, instance)
 
     def __reduce__(self) -> Any:
+        from jittape.api.pickling import reduce
+
         return reduce(self)
 
     def cache_info(self) -> CacheInfo:
         """What is cached: tapes with their guards and hits, traces and what caused them."""
+        from jittape.api.cache_info import describe
+
         return describe(self._slots.values(), self._traces, self._causes, self.__name__)
 
     def tapes(self) -> list[Tape]:
@@ -130,10 +138,10 @@ class Transformed:
             recorded = search.found
             if recorded is not None:
                 if config.debug_nans:
-                    verify.check_finite(recorded.tape, inputs)
+                    _verify().check_finite(recorded.tape, inputs)
                 if config.verify:
                     fresh, _ = self._trace(call or self._taken_apart(args, kwargs))
-                    verify.compare(recorded, search.values, fresh, inputs)
+                    _verify().compare(recorded, search.values, fresh, inputs)
                 return recorded.box(search.values)
         call = call or self._taken_apart(args, kwargs)
         if search.failed is not None:
@@ -173,7 +181,7 @@ class Transformed:
             state = variant.state
         fresh, answer = self._trace(call)
         if config.debug_nans:
-            verify.check_finite(fresh.tape, call.inputs)
+            _verify().check_finite(fresh.tape, call.inputs)
         changed = None if state.valid() else state.changed()
         if changed is not None:
             slot.self_changes += 1
@@ -201,6 +209,8 @@ class Transformed:
     def _insert(self, variant: Variant, fresh: Recorded, inputs: list, search: Search) -> _Inserted:
         """Add a tape, or confirm the one it equals. A tape that differs although its guards hold
         for these inputs means that the function is impure."""
+        from jittape.api.compare import difference  # not needed at a first call
+
         refused = ""
         unconfirmed = 0
         for old in reversed(variant.tapes):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -113,7 +112,7 @@ def trace(fun: Callable) -> Callable[..., InspectableTape]:
             results: list[Any] = []
             tree.flatten(fun(*new_args, **new_kwargs), results)
             tape = recording.finish(result_numbers(recording, results))
-        return InspectableTape(**{f.name: getattr(tape, f.name) for f in fields(tape)})
+        return InspectableTape(**{name: getattr(tape, name) for name in Tape.FIELDS})
 
     return recorded
 

@@ -6,7 +6,6 @@ direction is computed once, and the rest has the directions as its batch axis.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -231,4 +230,4 @@ def hvp(fun: Callable, argnums: Argnums = 0) -> Transformed:
 def gradient_tape(tape: Tape, n_in: int) -> Tape:
     """The reverse sweep of a scalar tape (inputs: those of tape, the seed), gradients only."""
     swept = reverse(tape, range(n_in), seeds=[int(tape.outputs[0])])
-    return dataclasses.replace(swept, outputs=swept.outputs[1:].copy())
+    return swept.replace(outputs=swept.outputs[1:].copy())

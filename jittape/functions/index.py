@@ -9,9 +9,9 @@ guarded, because shapes depend on it.
 from __future__ import annotations
 
 import sys
+from _thread import get_ident
 from collections.abc import Callable
 from math import prod
-from threading import get_ident
 from typing import Any
 
 import numpy as np

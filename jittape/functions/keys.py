@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ from jittape.tracing.tracer import Tracer, cast, value_of
 _I8 = np.dtype(np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
+class Rows(NamedTuple):
     """An advanced index on one axis of the sliced array.
 
     idx: int64, tracer or array. exact: known to lie in 0..n-1. unique: no index occurs twice.
@@ -33,8 +31,7 @@ class Rows:
     unique: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
+class Plan(NamedTuple):
     """What a key does to an array of a given shape.
 
     slices: (start, step, count) per axis of the array. shape: what the slice is reshaped to.

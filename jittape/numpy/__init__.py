@@ -19,9 +19,11 @@ from jittape.functions import helpers as _helpers
 from jittape.functions.creation import as_array as _as_array
 from jittape.functions.creation import holds_tracer as _holds_tracer
 from jittape.tracing.dispatch import implementations as _implementations
+from jittape.tracing.dispatch import load_all as _load_all
 from jittape.tracing.dispatch import ufuncs as _ufuncs
 from jittape.tracing.tracer import Tracer as _Tracer
 
+_load_all()  # the names below depend on what is recorded
 _SEQUENCES = (list, tuple)
 
 

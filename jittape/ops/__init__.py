@@ -1,4 +1,10 @@
-"""The ops, declared by theme. All modules but those of `NEED_SCIPY` are loaded with jittape."""
+"""The ops, declared by theme.
 
-# loaded when the first of SciPy's ufuncs meets a tracer, or with jittape.scipy.special
-NEED_SCIPY = frozenset({"special", "gamma", "bessel"})
+The modules below are loaded with jittape, in this order; the others with the functions that need
+them: numpy.linalg's, numpy.fft's and SciPy's (see tracing.dispatch).
+"""
+
+AT_ONCE = (
+    "accumulate", "arithmetic", "compare", "complexes", "elementwise", "guards", "index",
+    "product", "reduce", "shape", "sort", "stop", "trigonometric",
+)  # fmt: skip

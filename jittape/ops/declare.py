@@ -11,11 +11,10 @@ real/complex casts: the differentiation passes bring each cotangent to the aval 
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from jittape.types import Aval
 
@@ -36,8 +35,10 @@ class Kind(Enum):
     HOST = "host"  # the sweep returns to Python for this instruction
 
 
-@dataclass(frozen=True)
-class Case:
+_NONE: dict[str, Any] = {}
+
+
+class Case(NamedTuple):
     """A sample call for the generated tests.
 
     args: shapes (tuples of int), or concrete arrays and numbers which are used as they are.
@@ -46,20 +47,21 @@ class Case:
     """
 
     args: tuple[Any, ...]
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    kwargs: dict[str, Any] = _NONE
     name: str = ""
     order: int = 2
 
 
-@dataclass(frozen=True, slots=True)
 class Refused:
     """In place of a partial derivative or cotangent that is not offered; why: with the remedy.
     It is an error only where that operand is differentiated."""
 
-    why: str
+    __slots__ = ("why",)
+
+    def __init__(self, why: str):
+        self.why = why
 
 
-@dataclass(eq=False, slots=True)
 class Op:
     """One primitive operation of the tape.
 
@@ -80,25 +82,50 @@ class Op:
     kinks: in words, where the derivative is a decision, and which.
     """
 
-    name: str
-    kind: Kind
-    infer: Callable[..., Aval]
-    evaluate: Callable[..., Any]
-    params: tuple[str, ...] = ()
-    vjp: Callable[..., Any] | None = None
-    jvp: Callable[..., Any] | None = None
-    linear: bool = False
-    flat: bool = False
-    batch: Callable[..., Any] | None = None
-    kernel: Any = None
-    scalar: Callable[..., Any] | None = None
-    numpy: tuple[Any, ...] = ()
-    domain: tuple[tuple[float, float], ...] = ()
-    kinks: str = ""
-    cases: tuple[Case, ...] = ()
-    doc: str = ""
-    code: int = -1
-    memo: dict = field(default_factory=dict)
+    __slots__ = (
+        "name", "kind", "infer", "evaluate", "params", "vjp", "jvp", "linear", "flat", "batch",
+        "kernel", "scalar", "numpy", "domain", "kinks", "cases", "doc", "code", "memo",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        infer: Callable[..., Aval],
+        evaluate: Callable[..., Any],
+        params: tuple[str, ...] = (),
+        vjp: Callable[..., Any] | None = None,
+        jvp: Callable[..., Any] | None = None,
+        linear: bool = False,
+        flat: bool = False,
+        batch: Callable[..., Any] | None = None,
+        kernel: Any = None,
+        scalar: Callable[..., Any] | None = None,
+        numpy: tuple[Any, ...] = (),
+        domain: tuple[tuple[float, float], ...] = (),
+        kinks: str = "",
+        cases: tuple[Case, ...] = (),
+        doc: str = "",
+    ):
+        self.name = name
+        self.kind = kind
+        self.infer = infer
+        self.evaluate = evaluate
+        self.params = params
+        self.vjp = vjp
+        self.jvp = jvp
+        self.linear = linear
+        self.flat = flat
+        self.batch = batch
+        self.kernel = kernel
+        self.scalar = scalar
+        self.numpy = numpy
+        self.domain = domain
+        self.kinks = kinks
+        self.cases = cases
+        self.doc = doc
+        self.code = -1  # its place in the table
+        self.memo: dict[Any, Any] = {}  # signatures, for the operators' fast paths
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         """Record the op on the trace of its operands (used by rules and composite functions)."""
@@ -168,7 +195,7 @@ class Signature:
 
 signatures: list[Signature] = []
 _by_key: dict[Any, Signature] = {}
-_lock = threading.Lock()
+_lock = allocate_lock()
 
 
 def signature(op: Op, params: tuple, avals: tuple[Aval, ...]) -> Signature:

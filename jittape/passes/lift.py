@@ -9,7 +9,6 @@ renaming (and adding up) columns. This is how partial separability shows on a ta
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -91,8 +90,7 @@ def cut(tape: Tape, values: Sequence[int]) -> tuple[Tape, list[int]]:
     number[n:] += len(new)
     at = {v: n + k for k, v in enumerate(new)}
     number[new] = [at[v] for v in new]
-    out = dataclasses.replace(
-        tape,
+    out = tape.replace(
         inputs=(*tape.inputs, *[tape.aval(v) for v in new]),
         args=number[tape.args].astype(np.int32),
         outputs=number[tape.outputs].astype(np.int32),
@@ -102,7 +100,7 @@ def cut(tape: Tape, values: Sequence[int]) -> tuple[Tape, list[int]]:
 
 def with_outputs(tape: Tape, outputs: Sequence[int]) -> Tape:
     """The tape with other outputs."""
-    return dataclasses.replace(tape, outputs=np.array(outputs, dtype=np.int32))
+    return tape.replace(outputs=np.array(outputs, dtype=np.int32))
 
 
 def joined_results(tape: Tape, outputs: Sequence[int]) -> tuple[list[int], np.ndarray]:

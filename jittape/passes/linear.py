@@ -7,7 +7,6 @@ and a product that overflows may not; both sides are 0 where s is 0.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,8 +117,7 @@ class _Work:
         parts = [self.ops[i] for i in range(len(tape))]
         args = np.array([v for p in parts for v in p], np.int32)
         # where_code and where_lasti stay: an instruction keeps the line it stems from
-        return replace(
-            tape,
+        return tape.replace(
             sigs=sigs,
             args=args,
             outputs=tape.outputs.copy(),

@@ -8,7 +8,6 @@ forward and the reverse sweep. Then dead code, backward. Loops over flat arrays 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -252,8 +251,7 @@ def rebuild(tape, sigs, args, outputs, keep, folded) -> tuple[Tape, np.ndarray]:
             kept_consts.append(c)
         number[v] = at
     number[first + origin] = n_in + len(kept_consts) + np.arange(len(origin))
-    made = replace(
-        tape,
+    made = tape.replace(
         consts=tuple(kept_consts),
         sigs=np.ascontiguousarray(sigs[origin]),
         args=number[new_args].astype(np.int32),

@@ -9,8 +9,7 @@ Templates are kept on the signature for the life of the process.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,8 +23,7 @@ from jittape.tracing.tracer import Tracer, number_of, trace_of
 from jittape.types import Aval
 
 
-@dataclass(frozen=True, eq=False)
-class Template:
+class Template(NamedTuple):
     """tape: inputs are the slots below, outputs the results that are not None.
 
     slots: which argument of the rule each input of the tape is (unused arguments are left out).

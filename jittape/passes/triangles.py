@@ -6,8 +6,6 @@ unknowns that is 2/3 n^3 operations in place of n^2 for each right-hand side.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from jittape.ops.declare import by_name, signature
@@ -44,8 +42,7 @@ def triangular_solves(tape: Tape) -> Tape:
                     lower[v] = lower[a] is not (tuple(perm) == swapped)
     if np.array_equal(sigs, tape.sigs):
         return tape
-    return replace(
-        tape,
+    return tape.replace(
         sigs=sigs,
         args=tape.args.copy(),
         outputs=tape.outputs.copy(),

@@ -1,14 +1,12 @@
 """Tracing: from a plain NumPy function to a Tape."""
 
 from importlib import import_module
-from pkgutil import iter_modules
 
 from jittape import ops
 
-# every op is declared before the tables of dispatch are derived
-for _module in iter_modules(ops.__path__):
-    if _module.name not in ops.NEED_SCIPY:
-        import_module(f"jittape.ops.{_module.name}")
+# these ops are declared before the tables of dispatch are derived
+for _module in ops.AT_ONCE:
+    import_module(f"jittape.ops.{_module}")
 
 from jittape.tracing import dispatch, guards, operators, views  # noqa: E402, I001
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,7 @@ from jittape.tracing.recorder import here
 ufuncs: dict[np.ufunc, declare.Op] = {}
 
 
-@dataclass(frozen=True, eq=False)
-class Composite:
+class Composite(NamedTuple):
     """A NumPy function written in ops; enumerated by the tests and the op reference."""
 
     name: str
@@ -65,9 +63,7 @@ def implements(
 
 def lookup(func: Callable) -> Callable:
     """The implementation of a NumPy function; raises TraceError where there is none."""
-    found = implementations.get(func)
-    if found is None and load_late(func):
-        found = implementations.get(func)
+    found = implementation(func)
     if found is None:
         name = getattr(func, "__name__", str(func))
         # a ufunc does not say where it is from
@@ -81,18 +77,37 @@ def lookup(func: Callable) -> Callable:
     return found.run
 
 
-# modules of functions that are loaded when the first function of a part of NumPy meets a tracer,
-# because NumPy itself imports that part only then
-LATE = {"numpy.fft": "jittape.functions.fft"}
+# modules of jittape.functions that are loaded when a function of this part of NumPy first meets a
+# tracer and is in none of the modules that are loaded at once
+LATE = {
+    "numpy": ("calculus", "covariance", "einsum", "fitting", "ranges", "statistics"),
+    "numpy.fft": ("fft",),
+    "numpy.linalg": ("linalg", "norm"),
+}
+_loaded: set[str] = set()
 
 
-def load_late(func: Callable) -> bool:
-    """Load what records the part of NumPy that `func` belongs to; whether there was anything."""
-    module = LATE.get(getattr(func, "__module__", None) or "")
-    if module is None or module in sys.modules:
-        return False
-    import_module(module)
-    return True
+def implementation(func: Callable) -> Composite | None:
+    """What records a NumPy function, or None."""
+    found = implementations.get(func)
+    if found is None:
+        part = getattr(func, "__module__", None)
+        if part in LATE and part not in _loaded:
+            _load(part)
+            found = implementations.get(func)
+    return found
+
+
+def _load(part: str) -> None:
+    for name in LATE[part]:
+        import_module(f"jittape.functions.{name}")
+    _loaded.add(part)  # only now: another thread must not take a table for complete that is not
+
+
+def load_all() -> None:
+    """Complete `implementations`, for those who list what there is."""
+    for part in LATE:
+        _load(part)
 
 
 _SCIPY = ("scipy.special", "scipy.linalg", "scipy.fft", "scipy.stats")

@@ -72,7 +72,7 @@ def install() -> None:
         if isinstance(ufunc, np.ufunc) and (ufunc in ufuncs or ufunc in implementations):
             patches.patch_numpy(name, PatchedUfunc(ufunc))
     for name, function in list(vars(np.linalg).items()):
-        if callable(function) and not isinstance(function, type) and function in implementations:
+        if hasattr(function, "_implementation"):  # NumPy dispatches it
             stand = patches.PatchedNumpy(function)
             _linalg.append((name, function, stand))
             patches.also(function, stand)

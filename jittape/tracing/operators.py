@@ -10,7 +10,6 @@ import operator
 import sys
 from _thread import get_ident
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -108,7 +107,8 @@ def _reflected(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
 
 def _general(op: Op, left: Any, right: Any, self: Tracer) -> Any:
     other = right if left is self else left
-    if isinstance(other, Fraction):
+    fractions = sys.modules.get("fractions")  # who has a Fraction has imported it
+    if fractions is not None and isinstance(other, fractions.Fraction):
         other = float(other)
     if not isinstance(other, _ACCEPTED):
         if not hasattr(other, "__array__"):

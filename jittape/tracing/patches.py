@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-import threading
+from _thread import RLock
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from jittape.tracing import recorder
 from jittape.tracing.boundary import finished
 from jittape.tracing.buffers import buffers_of, holds, settled
-from jittape.tracing.dispatch import implementations, load_scipy, lookup
+from jittape.tracing.dispatch import implementation, load_scipy, lookup
 from jittape.tracing.recorder import INNER, PACKAGE, Trace, open_traces
 from jittape.tracing.tracer import OUT, Tracer
 
@@ -74,7 +74,7 @@ class PatchedNumpy(Patched):
         if original is _fromiter and args and type(args[0]) is not list:
             args = (list(args[0]), *args[1:])  # what it yields may be traced
         if holds(args) or (kwargs and holds([*kwargs.values()])):
-            found = implementations.get(original)
+            found = implementation(original)
             if found is not None:
                 if kwargs.get("out") is not None:
                     rest = {k: v for k, v in kwargs.items() if k != "out"}
@@ -153,7 +153,7 @@ def patch_math(name: str, record: Callable) -> None:
 
 # -- while traces are open -------------------------------------------------------------------
 
-_lock = threading.RLock()
+_lock = RLock()
 _modules = 0  # how many modules were imported when the first trace opened
 _open: set[int] = set()  # ids of the concrete traces that are open, in any thread
 _originals: dict[int, tuple[Any, Patched]] = {}
@@ -246,7 +246,7 @@ def install() -> None:
 def _after_fork() -> None:
     """Only the forking thread lives on in the child."""
     global _lock
-    _lock = threading.RLock()
+    _lock = RLock()
     _open.intersection_update([id(t) for t in open_traces()])
     if not _open:
         _restore()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import weakref
+from _thread import _local, get_ident  # _local is threading.local
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,7 +37,7 @@ _positions: dict[int, Const] = {}
 _MOST_POSITIONS = 1 << 20
 
 
-class _Stack(threading.local):
+class _Stack(_local):
     def __init__(self) -> None:
         self.traces: list[Trace] = []
 
@@ -87,7 +87,7 @@ class Trace:
         self.open = False
         self.fast = False
         self.level = 0
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         self.sigs = array("i")
         self.args = array("i")
         self.where_code = array("i")
