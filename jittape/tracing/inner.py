@@ -39,9 +39,13 @@ class Inner:
         self._stack = ExitStack()
 
     def __enter__(self) -> Inner:
-        self._stack.enter_context(np.errstate(all="ignore"))
-        self._stack.enter_context(self.trace)
-        return self
+        try:
+            self._stack.enter_context(np.errstate(all="ignore"))
+            self._stack.enter_context(self.trace)
+            return self
+        except BaseException:  # KeyboardInterrupt may come anywhere
+            self._stack.close()
+            raise
 
     def __exit__(self, *exc: Any) -> None:
         self._stack.close()

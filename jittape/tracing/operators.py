@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 import sys
-from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
@@ -39,36 +38,50 @@ def _forward(op: Op, compute: Callable[[Any, Any], Any], depth: int = 1) -> Call
     """The method __op__. depth: how many frames up the user's code is."""
     memo = op.memo
     getframe = sys._getframe
+    new = Tracer.__new__
+    scalar = None  # the signature of two 0-d float64
 
     def method(self: Tracer, other: Any) -> Any:
+        nonlocal scalar
         trace = self._trace
-        if trace.fast and trace.thread == get_ident():
+        frame = getframe(depth)
+        if frame is trace.frame or trace.follow(frame):
             left = self._id  # reading the number of a view may record it, so comes first
+            a = self._aval
             sig = None
             number: Any
             if type(other) is Tracer and other._trace is trace:
-                sig = memo.get((self._aval, other._aval))
+                b = other._aval
+                if a is _FLOAT64 and b is _FLOAT64:
+                    sig = scalar
+                    if sig is None:
+                        sig = scalar = memo.get((a, b))
+                else:
+                    sig = memo.get((a, b))
                 number, value, weak = other._id, other._value, self._weak and other._weak
-            elif self._aval.dtype is _F8:
+            elif a.dtype is _F8:
                 value = other if type(other) is float else as_float(other)
                 if value is not None:
-                    sig = memo.get((self._aval, _FLOAT64))
+                    sig = memo.get((a, _FLOAT64))
                     weak = self._weak and type(other) is not np.float64
                     number = trace.literals.get(value) if value else None
                     if number is None:
                         number = trace.literal(value, _F8)
             if sig is not None:
-                frame = getframe(depth)
-                c = trace.code_ids.get(id(frame.f_code), -1)
-                if c >= 0:
-                    index = len(trace.sigs)
-                    args = trace.args
-                    args.append(left)
-                    args.append(number)
-                    trace.sigs.append(sig.id)
-                    trace.where_code.append(c)
-                    trace.where_lasti.append(frame.f_lasti)
-                    return Tracer(trace, index, sig.out, compute(self._value, value), weak)
+                found = new(Tracer)  # (what its __init__ does, without the call)
+                found._trace = trace
+                found._id = len(trace.sigs)
+                found._aval = sig.out
+                found._value = compute(self._value, value)
+                found._weak = weak
+                found._owned = None
+                args = trace.args
+                args.append(left)
+                args.append(number)
+                trace.where_code.append(trace.code)
+                trace.where_lasti.append(frame.f_lasti)
+                trace.sigs.append(sig.id)
+                return found
         return _general(op, self, other, self)
 
     return method
@@ -78,28 +91,35 @@ def _reflected(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
     """The method __rop__: the other operand is no tracer."""
     memo = op.memo
     getframe = sys._getframe
+    new = Tracer.__new__
 
     def method(self: Tracer, other: Any) -> Any:
         trace = self._trace
-        if trace.fast and self._aval.dtype is _F8 and trace.thread == get_ident():
-            value = other if type(other) is float else as_float(other)
-            sig = memo.get((_FLOAT64, self._aval))
+        a = self._aval
+        if a.dtype is _F8:
             frame = getframe(1)
-            c = trace.code_ids.get(id(frame.f_code), -1)
-            if sig is not None and c >= 0 and value is not None:
-                right = self._id
-                number = trace.literals.get(value) if value else None
-                if number is None:
-                    number = trace.literal(value, _F8)
-                weak = self._weak and type(other) is not np.float64
-                index = len(trace.sigs)
-                args = trace.args
-                args.append(number)
-                args.append(right)
-                trace.sigs.append(sig.id)
-                trace.where_code.append(c)
-                trace.where_lasti.append(frame.f_lasti)
-                return Tracer(trace, index, sig.out, compute(value, self._value), weak)
+            if frame is trace.frame or trace.follow(frame):
+                value = other if type(other) is float else as_float(other)
+                sig = memo.get((_FLOAT64, a))
+                if sig is not None and value is not None:
+                    right = self._id
+                    number = trace.literals.get(value) if value else None
+                    if number is None:
+                        number = trace.literal(value, _F8)
+                    found = new(Tracer)
+                    found._trace = trace
+                    found._id = len(trace.sigs)
+                    found._aval = sig.out
+                    found._value = compute(value, self._value)
+                    found._weak = self._weak and type(other) is not np.float64
+                    found._owned = None
+                    args = trace.args
+                    args.append(number)
+                    args.append(right)
+                    trace.where_code.append(trace.code)
+                    trace.where_lasti.append(frame.f_lasti)
+                    trace.sigs.append(sig.id)
+                    return found
         return _general(op, other, self, self)
 
     return method
@@ -147,21 +167,27 @@ _COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 def _unary(op: Op, compute: Callable[[Any], Any], depth: int = 1) -> Callable:
     memo = op.memo
     getframe = sys._getframe
+    new = Tracer.__new__
 
     def method(self: Tracer) -> Any:
         trace = self._trace
-        if trace.fast and trace.thread == get_ident():
+        frame = getframe(depth)
+        if frame is trace.frame or trace.follow(frame):
             number = self._id
             sig = memo.get(self._aval) or self_signature(op, self._aval)
-            frame = getframe(depth)
-            c = trace.code_ids.get(id(frame.f_code), -1)
-            if sig is not None and c >= 0:
-                index = len(trace.sigs)
+            if sig is not None:
+                found = new(Tracer)
+                found._trace = trace
+                found._id = len(trace.sigs)
+                found._aval = sig.out
+                found._value = compute(self._value)
+                found._weak = self._weak
+                found._owned = None
                 trace.args.append(number)
-                trace.sigs.append(sig.id)
-                trace.where_code.append(c)
+                trace.where_code.append(trace.code)
                 trace.where_lasti.append(frame.f_lasti)
-                return Tracer(trace, index, sig.out, compute(self._value), self._weak)
+                trace.sigs.append(sig.id)
+                return found
         result = op(self)
         result._weak = self._weak
         return result

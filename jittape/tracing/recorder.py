@@ -32,6 +32,7 @@ INNER = (PACKAGE, _SITE + "numpy" + os.sep)
 FOREIGN = (*INNER, _SCIPY)
 
 _I8 = np.dtype(np.int64)
+_SUSPENDED = 0x20 | 0x80 | 0x200  # inspect's CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 _asarray = np.asarray  # as it is without the stand-ins of trace.patches
 _positions: dict[int, Const] = {}
 _MOST_POSITIONS = 1 << 20
@@ -76,7 +77,15 @@ class Trace:
     concrete: tracers carry values (tracing a user's function); else only avals (templates, and
     the functions that vmap and scan record once for many elements; traces within them too).
     remedy: what to do instead of asking a tracer without a value for it.
+    frame: the frame whose operators may append in plain code, see `follow`; code: its number.
     """
+
+    __slots__ = (
+        "name", "concrete", "of_user", "differentiated", "remedy", "open", "fast", "level",
+        "thread", "frame", "code", "sigs", "args", "where_code", "where_lasti", "codes",
+        "code_ids", "foreign_codes", "inputs", "captured", "captured_ids", "consts", "const_ids",
+        "literals", "flats", "samples", "held", "snapshots", "volatile", "refused", "__weakref__",
+    )  # fmt: skip
 
     def __init__(self, name: str = "function", concrete: bool = True, remedy: str = ""):
         self.name = name
@@ -88,6 +97,8 @@ class Trace:
         self.fast = False
         self.level = 0
         self.thread = get_ident()
+        self.frame: Any = None
+        self.code = -1
         self.sigs = array("i")
         self.args = array("i")
         self.where_code = array("i")
@@ -122,16 +133,17 @@ class Trace:
             self.fast = self.concrete
             if self.of_user:
                 opened(self)
+            return self
         except BaseException:  # KeyboardInterrupt may come anywhere
             self.__exit__()
             raise
-        return self
 
     def __exit__(self, *exc: Any) -> None:
         traces = _stack.traces
         # those above have been left by an exception that came while they were closing
         for trace in traces[self.level :]:
             trace.open = trace.fast = False
+            trace.frame = None
             if trace.of_user:
                 closed(trace)
         del traces[self.level :]
@@ -240,10 +252,14 @@ class Trace:
 
     def emit(self, sig: Signature, operands: Sequence[int]) -> int:
         """Append an instruction and return its number."""
-        frame = sys._getframe(1)
         index = len(self.sigs)
         self.sigs.append(sig.id)
         self.args.extend(operands)
+        if not self.of_user:  # a rule; where it is pasted, it is told by the user's instruction
+            self.where_code.append(-1)
+            self.where_lasti.append(-1)
+            return index
+        frame = sys._getframe(1)
         code = frame.f_code
         c = self.code_ids.get(id(code))
         if c is None:
@@ -253,6 +269,23 @@ class Trace:
         self.where_code.append(c)
         self.where_lasti.append(frame.f_lasti if frame is not None else -1)
         return index
+
+    def follow(self, frame: Any) -> bool:
+        """Whether operators called in this frame may append to the trace in plain code.
+
+        The frame is held, so that the next operator called in it need compare no more than its
+        identity: it runs in one thread, and is let go when the trace closes. (A generator's frame
+        may go on in another thread.)
+        """
+        if not self.fast or self.thread != get_ident():
+            return False
+        code = frame.f_code
+        c = self.code_ids.get(id(code), -1)
+        if c < 0:
+            return False
+        self.frame = None if code.co_flags & _SUSPENDED else frame
+        self.code = c
+        return True
 
     def register_code(self, code: Any, frame: Any = None) -> int:
         if code.co_filename.startswith(FOREIGN):
