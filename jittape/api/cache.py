@@ -10,8 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -126,8 +125,7 @@ def _boxer(
     return lambda values: tuple([v[()] if s else v for v, s in zip(values, scalar)])  # noqa: B905
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):
     """What became of looking for a known path. found: the tape that answered, if one did, and
     values: its outputs. failed: the last guard that did not hold. ruled_out: tapes that were not
     tried, for they contradict what was seen."""
