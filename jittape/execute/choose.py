@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from jittape import cpu
+
 exact = os.environ.get("JITTAPE_EXACT", "") not in ("", "0")
 
 # jittape's own (execute/maths.py), where the CPU has fused multiply-adds on vectors
@@ -27,15 +29,6 @@ WITHOUT_SVML = {
     np.cbrt: "cbrt", np.exp2: "exp2", np.log2: "log2", np.log10: "log10", np.log1p: "log1p",
     np.expm1: "expm1",
 }  # fmt: skip
-
-
-@functools.cache
-def _cpu() -> dict[str, bool]:
-    try:
-        from numpy._core._multiarray_umath import __cpu_features__
-    except ImportError:
-        return {}
-    return dict(__cpu_features__)
 
 
 @functools.cache
@@ -53,13 +46,12 @@ def vector_function(ufunc: Any, types: str) -> tuple[int, int] | None:
     """(address of libmvec's function, lanes) where it should replace NumPy's loop."""
     if types != "d->d" or _library() is None:
         return None
-    cpu = _cpu()
     name = ALWAYS.get(ufunc)
-    if name is None and not cpu.get("AVX512_SKX"):
+    if name is None and not cpu.wide_vectors():
         name = WITHOUT_SVML.get(ufunc)
-    if name is None or not cpu.get("AVX2"):
+    if name is None or not cpu.features().get("AVX2"):
         return None
-    lanes, prefix = (8, "_ZGVeN8v_") if cpu.get("AVX512_SKX") else (4, "_ZGVdN4v_")
+    lanes, prefix = (8, "_ZGVeN8v_") if cpu.wide_vectors() else (4, "_ZGVdN4v_")
     try:
         found = getattr(_library(), prefix + name)
     except AttributeError:
@@ -69,12 +61,4 @@ def vector_function(ufunc: Any, types: str) -> tuple[int, int] | None:
 
 def own_function(ufunc: Any, types: str) -> str | None:
     """Name of jittape's own function that should replace NumPy's loop."""
-    cpu = _cpu()
-    if types != "d->d" or not (cpu.get("AVX512_SKX") or (cpu.get("AVX2") and cpu.get("FMA3"))):
-        return None
-    return OWN.get(ufunc)
-
-
-def masks_are_free() -> bool:
-    """Whether a masked load or store costs what a plain one does."""
-    return bool(_cpu().get("AVX512_SKX"))
+    return OWN.get(ufunc) if types == "d->d" and cpu.vector_fma() else None

@@ -73,6 +73,11 @@ def _kernel_addresses(kernels: set, vectors: list) -> dict:
 
             found[k] = (joins.address(), 0)
             continue
+        if k[0] == "strips":
+            from jittape.execute.strips import strips
+
+            found[k] = (strips.address, 0)
+            continue
         if isinstance(k[0], str):
             found[k] = (names[k[0]].address, 0)
             continue

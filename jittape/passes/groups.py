@@ -13,7 +13,7 @@ import numpy as np
 
 from jittape.config import config
 from jittape.passes import classify as sch
-from jittape.passes import kernels, views
+from jittape.passes import kernels, strips, views
 from jittape.passes.memory import PARTIAL, SCRATCH, Places
 from jittape.passes.schedule import Schedule
 
@@ -66,6 +66,10 @@ class Group:
     cost: int = 0
 
 
+def fused(data: tuple, args: list[Arg], dims: int, steps: tuple[int, ...]) -> Micro:
+    return Micro(("strips",), data, dims, args, steps)
+
+
 class Lowering:
     def __init__(self, s: Schedule, places: Places, instructions: list[int]):
         self.s = s
@@ -84,8 +88,9 @@ class Lowering:
         self.loaded: dict[Any, tuple[Arg, int]] = {}
         for i in instructions:
             self.instruction(i)
-        self.assign()
         self.g.cost = sum(self.count(m.dims) for m in self.g.body) * blocks
+        self.g.body = strips.fuse(self.g.body, fused)
+        self.assign()
 
     def count(self, dims: int) -> int:
         return self.g.block_rows * (self.c if dims == DIMS_FULL else 1)
@@ -252,9 +257,9 @@ class Lowering:
         for k, m in enumerate(self.g.body):
             out = m.args[-1]
             dying = {id(a.temp): a.temp for a in m.args[:-1] if a.temp and a.temp.last == k}
-            own = m.kernel[0] in ("move", "folding") and (m.data or (6,))[0] != 6
+            own = m.data is not None  # an elementwise kernel has no data of this place
             fresh = [a.temp for a in m.args if a.temp and a.temp.offset < 0]
-            if not own:  # an elementwise kernel may write where it reads
+            if not own:  # it may write where it reads
                 for t in dying.values():
                     free.setdefault(t.nbytes, []).append(t.offset)
             for t in fresh:
