@@ -6,7 +6,7 @@ Program to the kernels of the process at its first run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from jittape.config import config
 from jittape.passes.components import take_apart
 from jittape.passes.disjoint import read_through
 from jittape.passes.linear import pull_factors
+from jittape.passes.loops import plan_loop
 from jittape.passes.lower import lower
 from jittape.passes.memory import Places, plan
 from jittape.passes.schedule import Schedule, schedule
@@ -28,7 +29,7 @@ from jittape.types import Aval
 class Program:
     """inputs, outputs: avals. words: the table the sweeps read; code: the scalar sweep's rows.
     origin: instruction of the simplified tape -> instruction of the tape as given.
-    peak: bytes of working memory, planned. linked: what execute adds."""
+    peak: bytes of working memory, planned. linked: what execute adds. loop: see passes/loops.py."""
 
     tape: Tape
     inputs: tuple[Aval, ...]
@@ -40,6 +41,8 @@ class Program:
     code: np.ndarray
     origin: np.ndarray
     linked: Any = field(default=None, repr=False)
+    loop: Any = field(default=None, repr=False)  # of a step that repeats itself: its Loop
+    loops: dict = field(default_factory=dict, repr=False)  # this one as such a step
 
     @property
     def peak(self) -> int:
@@ -78,3 +81,19 @@ def compile_program(tape: Tape) -> Program:
     words, relocations, _, code = lower(s, places)
     outputs = tuple(simple.aval(v) for v in simple.outputs.tolist())
     return Program(simple, simple.inputs, outputs, s, places, words, relocations, code, origin)
+
+
+def as_loop(program: Program, n_fixed: int, n_carry: int, keep: bool) -> Program | None:
+    """The program as a step that repeats itself, where it is one stretch of the scalar sweep.
+
+    Its inputs are fixed values, carries and rows, its outputs carries and rows; keep: the carries
+    before each step are written down. No words of Program's steps and results apply to it.
+    """
+    key = n_fixed, n_carry, keep
+    if key not in program.loops:
+        loop = plan_loop(program.tape, *key)
+        program.loops[key] = loop and replace(
+            program, schedule=loop.schedule, places=loop.places, words=loop.words,
+            relocations=loop.relocations, code=loop.code, linked=None, loop=loop, loops={},
+        )  # fmt: skip
+    return program.loops[key]

@@ -14,10 +14,12 @@ from jittape.execute import address
 from jittape.execute.run import IndexFailure, Linked, _refresh
 from jittape.execute.run import run as run_once
 from jittape.ops.declare import Kind
-from jittape.program import Program
+from jittape.passes.memory import FIRST_SLOT
+from jittape.program import Program, as_loop
 
 # steps of at least this many elements per instruction are worth several threads and Python's time
 WIDE = 1 << 15
+LONG_SEGMENT = 64  # steps between two carries that are kept, from which on Python may keep them
 _PROGRESS_CALLS = 100
 
 
@@ -40,10 +42,13 @@ def repeat(
     before each `every`-th step. backward: rows are taken, and results written, from the last to
     the first. All arrays are contiguous and of the program's dtypes.
     """
-    if not _compiled_loop_fits(program):
-        step = _in_python
-    else:
+    step = _in_python
+    if _compiled_loop_fits(program):
         step = _compiled
+        if n and (saved is None or every == 1 or every >= LONG_SEGMENT):
+            alone = as_loop(program, len(fixed), len(carry), saved is not None and every == 1)
+            if alone is not None:
+                step, program = _by_itself, alone
     return step(program, n, fixed, carry, rows, results, saved, every, backward, progress)
 
 
@@ -55,11 +60,70 @@ def _compiled_loop_fits(program: Program) -> bool:
     ) and not any(int(program.words[program.words[0] + 4 * k]) == 3 for k in range(program.n_steps))
 
 
-def _blocks(n: int, progress: Callable[[int, int], Any] | None) -> list[tuple[int, int]]:
-    """Ranges of steps between two calls of progress."""
-    if progress is None or n < 2:
+def _by_itself(
+    program: Program,
+    n: int,
+    fixed: Sequence[np.ndarray],
+    carry: Sequence[np.ndarray],
+    rows: Sequence[np.ndarray],
+    results: Sequence[np.ndarray],
+    saved: Sequence[np.ndarray] | None,
+    every: int,
+    backward: bool,
+    progress: Callable[[int, int], Any] | None,
+) -> list[np.ndarray]:
+    """A step that is one stretch of rows and jumps back to its start (passes/loops.py)."""
+    loop = program.loop
+    linked = program.linked
+    if linked is None:
+        linked = program.linked = Linked(program)
+    ws = linked.workspace()
+    try:
+        for slot, value in linked.refresh:
+            _refresh(linked, ws, slot, value)
+        given = [*fixed, *carry, *[None] * len(rows), *linked.consts]
+        for v, offset in program.places.resident:
+            x = given[v]
+            if x is not None:
+                ws.arena[offset : offset + x.nbytes] = np.ravel(x).view(np.uint8)
+        base = np.zeros(loop.counter + 1, np.int64)
+        base[: loop.first_stream] = ws.base
+        base[FIRST_SLOT : FIRST_SLOT + len(fixed)] = [*map(_address_of, fixed)]
+        streams = [(_start(x, backward), _stride(x, backward)) for x in (*rows, *results)]
+        if saved is not None and every == 1:
+            streams += [(_start(x, False), _stride(x, False)) for x in saved]
+        base[loop.first_stream : loop.counter] = [x for pair in streams for x in pair]
+        at = address.data_address(base)
+        now = [_carried(program, ws, len(fixed) + c) for c in range(len(carry))]
+        for low, high in _blocks(n, progress, every if saved is not None and every > 1 else n):
+            if saved is not None and every > 1 and low % every == 0:
+                for place, value in zip(saved, now, strict=True):
+                    place[low // every] = value
+            base[loop.counter] = high - low
+            linked.sweep(linked.T, at, linked.code_address, 0, 0)
+            if progress is not None:
+                progress(high, n)
+        return [x.copy() for x in now]
+    finally:
+        linked.pool.append(ws)
+
+
+def _carried(program: Program, ws: Any, v: int) -> np.ndarray:
+    """A carry in the arena."""
+    a = program.inputs[v]
+    return np.ndarray(a.shape, a.dtype, ws.arena, int(program.places.offset[v]))
+
+
+def _blocks(
+    n: int, progress: Callable[[int, int], Any] | None, every: int = 0
+) -> list[tuple[int, int]]:
+    """Ranges of steps between two calls of progress, none across a multiple of `every`."""
+    if n < 1:
         return [(0, n)]
-    edges = np.unique(np.linspace(0, n, min(n, _PROGRESS_CALLS) + 1).astype(np.int64)).tolist()
+    found = {0, n, *(range(every, n, every) if every else ())}
+    if progress is not None:
+        found |= {n * k // _PROGRESS_CALLS for k in range(_PROGRESS_CALLS)}
+    edges = sorted(found)
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 

@@ -76,8 +76,10 @@ class _Rows:
         return self.b.add(self.T, self.b.shl(self.load(offset), _I64(3)))
 
     def done(self, rows: int = 1) -> None:
+        self.jump(self.b.add(self.code, _I64(16 * rows)))
+
+    def jump(self, code: Any) -> None:
         b = self.b
-        code = b.add(self.code, _I64(16 * rows))
         which = b.zext(self.load(code, _I8), _I64)
         entries = self.pointer(self.table, _FUNCTION.as_pointer())
         target = b.load(b.gep(entries, [which]))
@@ -262,10 +264,41 @@ def _load(r: _Rows) -> None:
     r.done(2)
 
 
+def _stream(r: _Rows, fetch: bool, short: bool) -> None:
+    b = r.b
+    at = b.add(r.base, r.word(2))
+    here = r.load(at)
+    r.store(b.add(here, r.load(b.add(at, _I64(8)))), at)
+    source, target = (here, r.place(1)) if fetch else (r.place(1), here)
+    if short:
+        r.store(r.load(source), target)
+    else:
+        kind = ir.FunctionType(ir.VoidType(), [_PTR, _PTR, _I64, ir.IntType(1)])
+        copy = b.module.declare_intrinsic("llvm.memcpy", [_PTR, _PTR, _I64], kind)
+        ends = [b.inttoptr(x, _PTR) for x in (target, source)]
+        b.call(copy, [*ends, r.word(3), ir.Constant(ir.IntType(1), 0)])
+    r.done()
+
+
+def _repeat(r: _Rows) -> None:
+    b = r.b
+    at = b.add(r.base, r.word(1))
+    left = b.sub(r.load(at), _I64(1))
+    r.store(left, at)
+    again = b.icmp_signed(">", left, _I64(0))
+    step = b.select(again, b.neg(r.word(2)), _I64(16))
+    r.jump(b.add(r.code, step))
+
+
 def _functions(module: ir.Module) -> list[ir.Function]:
     """By opcode; where there is none, a function that returns the row's address."""
     writers: dict[int, Callable[[_Rows], None]] = {
         op.WHERE: _where, op.MOVE: _move, op.STORE: _move, op.GUARD: _guard, op.LOAD: _load,
+        op.FETCH: partial(_stream, fetch=True, short=True),
+        op.FETCH + 1: partial(_stream, fetch=True, short=False),
+        op.PUT: partial(_stream, fetch=False, short=True),
+        op.PUT + 1: partial(_stream, fetch=False, short=False),
+        op.REPEAT: _repeat,
         op.CALL1: partial(_call, n=1), op.CALL2: partial(_call, n=2), op.CALL3: partial(_call, n=3),
     }  # fmt: skip
 

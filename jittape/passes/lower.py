@@ -121,12 +121,17 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
     for at, c in todo:
         steps[at] = call_words(w, c, temp_base)  # type: ignore[call-overload]
     w.words[0] = w.put(*steps)
+    kernel_table(w, pairs)
+    code = np.concatenate(codes) if codes else np.zeros((0, scalars.ROW), np.int32)
+    return np.array(w.words, np.int64), w.relocations, hosts, code
+
+
+def kernel_table(w: Words, pairs: dict[tuple, int]) -> None:
+    """The kernels that rows call: (kernel, dims, steps) by number."""
     shared = [(w.share(dims), w.share(st)) for _, dims, st in pairs]
     w.words[3] = w.put(*[x for d, st in shared for x in (0, 0, d, st)])
     for (kernel, _, _), k in pairs.items():
         w.kernel(w.words[3] + 4 * k, kernel, None)
-    code = np.concatenate(codes) if codes else np.zeros((0, scalars.ROW), np.int32)
-    return np.array(w.words, np.int64), w.relocations, hosts, code
 
 
 def operand(s: Schedule, places: Places, value: int) -> Operand:

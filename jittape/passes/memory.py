@@ -42,7 +42,10 @@ class Places:
     chunks: int = 1  # of the group that has most
 
 
-def plan(s: Schedule) -> Places:
+def plan(s: Schedule, carried: tuple[int, ...] = ()) -> Places:
+    """carried: inputs that the first outputs replace, sweep after sweep: then all inputs are
+    copied into the arena, and an output is computed in the place of the input it replaces where
+    nothing reads that any more."""
     tape = s.tape
     n, first = len(tape), tape.first
     nv = tape.n_values
@@ -85,12 +88,21 @@ def plan(s: Schedule) -> Places:
 
     # Inputs and constants that the scalar sweep reads live at the start of the arena.
     top = 0
-    for v in np.flatnonzero(scalar_use[:first]).tolist():
+    in_arena = scalar_use[:first].copy()
+    if carried:
+        in_arena[: tape.n_inputs] = True
+        in_arena[out_roots[out_roots < first]] = True
+    for v in np.flatnonzero(in_arena).tolist():
         nbytes = tape.aval(v).nbytes
         if nbytes <= sch.COPY_IN:
+            size = (nbytes + 7) & ~7
+            if v in carried and tape.aval(v).size > 1:
+                size = 32 if nbytes <= 32 else (nbytes + 63) & ~63
+                top = (top + size - 1) & -size if size <= 32 else (top + 63) & ~63
+                places.room[v] = size
             places.resident.append((v, top))
             slot[v], offset[v] = ARENA, top
-            top += (nbytes + 7) & ~7
+            top += size
     top = (top + 63) & ~63
 
     # Small values of the scalar sweep: slots of a few sizes, reused in the order of execution.
@@ -122,12 +134,32 @@ def plan(s: Schedule) -> Places:
         offset[first + which] = top + where[which]
         places.room[first + which] = wide[which]
         top += int(used_bytes)
+        _replaced(s, places, carried, pos, last, kinds)
     top = (top + 63) & ~63
 
     has_value &= again.needed
     arrays = has_value & ~single & (escapes[first:] | (s.level == sch.MEMORY))
     _arrays(s, places, np.flatnonzero(arrays), kinds, starts, ends, last, scalar_use, top)
     return places
+
+
+def _replaced(s, places, carried, pos, last, kinds):
+    """Compute the outputs that replace an input in its place, from its last reader on."""
+    tape = s.tape
+    first = tape.first
+    done = set()
+    for v, old in zip(tape.outputs.tolist(), carried, strict=False):
+        r = int(s.root[v])
+        if r < first or r in done or s.root[old] != old or places.slot[r] != ARENA:
+            continue
+        i = r - first
+        reads_first = kinds[i] == sch.SCALAR
+        free = last[old] < pos[i] or (reads_first and last[old] == pos[i])
+        same = tape.aval(r).nbytes == tape.aval(old).nbytes and kinds[i] != sch.POKE
+        if free and same and places.room[r] > 0 and views.views[s.view[v]].offset == 0:
+            done.add(r)
+            places.offset[r] = places.offset[old]
+            places.room[r] = places.room[old]
 
 
 def assign_slots(which, dying, starts, last, reads_first, wide, kind, free, link, where):

@@ -39,6 +39,11 @@ STORE = 42  # MOVE into an array
 SET = 43  # extra: bytes; (target, low, high)
 END = 44  # of a stretch
 
+# Of loops (passes/loops.py). FETCH: from a stream to the arena (target, offset of the stream's
+# address and stride in `base`, bytes); PUT: from the arena (source, the same); of 8 bytes, and of
+# others. REPEAT: count down a word of `base` and jump back: (its offset, bytes)
+FETCH, PUT, REPEAT = 22, 24, 26
+
 # Short lines of float64. The operands' layouts: all elements (v) or one for all (s). Rows of up
 # to four elements have opcodes of their own; the others' extra is the number of eights.
 LINE, LINE4 = 48, 80
