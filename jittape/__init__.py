@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from jittape import functions as _functions  # noqa: F401  (NumPy's functions on tracers)
 from jittape import tracing as _tracing  # noqa: F401  (loads the op table)
-from jittape.api.gradients import grad, jit, jvp, value_and_grad, vjp
+from jittape.api.gradients import grad, jit, jvp, value_and_grad
+from jittape.api.pullback import vjp
 from jittape.config import config, set_num_threads
 
 if TYPE_CHECKING:

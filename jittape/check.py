@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from jittape import tree
-from jittape.api.gradients import jit, jvp, vjp
+from jittape.api.gradients import jit, jvp
+from jittape.api.pullback import vjp
 
 _MODES = {"forward": "forward", "reverse": "reverse", "fwd": "forward", "rev": "reverse"}
 _MANY = 32  # leaves with more elements are checked along sampled directions

@@ -72,6 +72,7 @@ class Recorded:
         self.box = _boxer(tape, structure, static)
         self.confirmed = False
         self.volatile: str | None = None  # why it holds for one call only
+        self.derived: Any = None  # what vjp makes of the tape
         self.hits = 0
         self.used = next(_clock)
         self._prepared: Any = None

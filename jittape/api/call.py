@@ -127,10 +127,17 @@ class Transformed:
     # -- all but the quickest path --------------------------------------------------------------
 
     def _call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        recorded, values, _ = self.answer(args, kwargs)
+        return recorded.box(values)
+
+    def answer(
+        self, args: tuple, kwargs: dict[str, Any]
+    ) -> tuple[Recorded, list[np.ndarray], list[Any]]:
+        """A tape that is valid for this call, its outputs, fresh, and its inputs."""
         call, slot, inputs = self._find(args, kwargs)
         if slot.impure is not None:
             fresh, answer = self._trace(call or self._taken_apart(args, kwargs))
-            return fresh.box(answer.values(fresh))
+            return fresh, answer.values(fresh), inputs
         variant, cause = slot.current()
         search = Search()
         if variant is not None:
@@ -142,11 +149,12 @@ class Transformed:
                 if config.verify:
                     fresh, _ = self._trace(call or self._taken_apart(args, kwargs))
                     _verify().compare(recorded, search.values, fresh, inputs)
-                return recorded.box(search.values)
+                return recorded, search.values, inputs
         call = call or self._taken_apart(args, kwargs)
         if search.failed is not None:
             cause = _at_guard(*search.failed)
-        return self._recorded_call(call, slot, variant, cause, search)
+        fresh, values = self._recorded_call(call, slot, variant, cause, search)
+        return fresh, values, inputs
 
     def _taken_apart(self, args: tuple, kwargs: dict[str, Any]) -> Call:
         return Call(args, kwargs, self._argnums)
@@ -173,7 +181,7 @@ class Transformed:
 
     def _recorded_call(
         self, call: Call, slot: Slot, variant: Variant | None, cause: str, search: Search
-    ) -> Any:
+    ) -> tuple[Recorded, list[np.ndarray]]:
         """Trace, answer from the trace, and keep what may be replayed later."""
         if variant is None:
             state = self._state(call)
@@ -187,11 +195,11 @@ class Transformed:
             slot.self_changes += 1
             if slot.self_changes > 1:
                 self._impure(slot, f"it changes what it reads itself: {changed}")
-            return fresh.box(answer.values(fresh))
+            return fresh, answer.values(fresh)
         slot.self_changes = 0
         if fresh.volatile is not None:  # valid for these inputs only
             self._note_retrace(call, f"an exception: {fresh.volatile}")
-            return fresh.box(answer.values(fresh))
+            return fresh, answer.values(fresh)
         with _lock:
             if variant is None:
                 variant, _ = slot.current()  # another thread may have been quicker
@@ -204,7 +212,9 @@ class Transformed:
         elif found.equal is None:
             self._note_retrace(call, cause or found.refused)
         # an equal tape may have been planned already
-        return fresh.box(answer.values(found.equal or fresh))
+        if found.equal is not None:
+            fresh.derived = found.equal.derived
+        return fresh, answer.values(found.equal or fresh)
 
     def _insert(self, variant: Variant, fresh: Recorded, inputs: list, search: Search) -> _Inserted:
         """Add a tape, or confirm the one it equals. A tape that differs although its guards hold

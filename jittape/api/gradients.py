@@ -1,4 +1,4 @@
-"""grad, value_and_grad, vjp, jvp, jit and stop_gradient."""
+"""grad, value_and_grad, jvp and jit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from jittape import tree
 from jittape.api.call import Transformed
-from jittape.api.signature import by_identity
+from jittape.api.signature import kept_from_the_second
 from jittape.passes.differentiate import forward, reverse
 from jittape.passes.simplify import simplify
 from jittape.tracing.embed import embed
 from jittape.tracing.inner import Inner
 from jittape.tracing.patches import recorded
-from jittape.tracing.recorder import here
+from jittape.tracing.recorder import here, open_traces
 from jittape.tracing.tracer import Tracer
 
 Argnums = int | tuple[int, ...]
@@ -159,10 +159,10 @@ def jvp(fun: Callable, primals: tuple, tangents: tuple) -> tuple[Any, Any]:
     primals: tuple of the positional arguments; tangents: tuple of the same structure and shapes.
     Returns (out, tangent_out), both in the structure of fun's result.
     """
-    return _pushforward(fun)(tuple(primals), tuple(tangents))
+    pushed = None if open_traces() else _pushforwards(fun)
+    return (pushed or _pushforward(fun))(tuple(primals), tuple(tangents))
 
 
-@by_identity
 def _pushforward(fun: Callable) -> Transformed:
     name = getattr(fun, "__name__", str(fun))
 
@@ -189,6 +189,9 @@ def _pushforward(fun: Callable) -> Transformed:
     return Transformed(fun, record, (0, 1))
 
 
+_pushforwards = kept_from_the_second(_pushforward)
+
+
 def match(t: Any, x: Any, what: str) -> Any:
     """A tangent or cotangent brought to the dtype of its value; raises where shapes differ."""
     shape = np.shape(x) if not isinstance(x, Tracer) else x.shape
@@ -197,39 +200,3 @@ def match(t: Any, x: Any, what: str) -> Any:
     if t.shape != shape:
         raise ValueError(f"{here()}: a {what} has shape {t.shape}, its value has {shape}")
     return t if t.dtype == dtype else t.astype(dtype)
-
-
-def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
-    """Value, and the function that pulls cotangents back (reverse mode).
-
-    Returns (out, pullback), or (out, pullback, aux) with has_aux. pullback takes a cotangent of
-    the structure and shapes of out and returns a tuple with one entry per primal; it keeps its
-    primals, may be called again and again, and is itself differentiable.
-    """
-    name = getattr(fun, "__name__", str(fun))
-    with Inner(fun, primals, {}, range(len(primals))) as inner:
-        out, aux = split_aux(inner.run(), has_aux, name)
-        extra, restore = traced_leaves(aux)
-        results: list[Any] = []
-        structure = tree.flatten(out, results)
-        tape = inner.finish([*results, *extra])
-    # the caller may write to its arrays later on
-    operands = [x if isinstance(x, Tracer) else np.array(x) for x in inner.operands]
-    values = embed(tape, operands)
-    n = len(results)
-    seeds = [int(v) for v in tape.outputs[:n] if tape.aval(int(v)).inexact]
-    swept = reverse(tape, range(len(inner.leaves)), seeds=seeds)
-
-    def pullback(cotangent: Any) -> tuple:
-        leaves: list[Any] = []
-        if tree.flatten(cotangent, leaves) != structure:
-            raise TypeError(f"{here()}: the cotangent must have the structure of {name}'s result")
-        given = [
-            match(c, v, "cotangent")
-            for c, v, number in zip(leaves, values[:n], tape.outputs[:n].tolist(), strict=True)
-            if tape.aval(number).inexact
-        ]
-        return inner.per_argument(embed(swept, [*operands, *given])[n + len(extra) :])
-
-    value = tree.unflatten(structure, values[:n])
-    return (value, pullback, restore(values[n:])) if has_aux else (value, pullback)

@@ -8,6 +8,8 @@ identity (held alive). Differentiated arguments are inputs whatever their type.
 from __future__ import annotations
 
 import enum
+import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -60,19 +62,35 @@ class Identity:
         return f"object {type(self.object).__name__} at {id(self.object):#x}"
 
 
-def by_identity(make: Callable[[Any], Any], bound: int = 256) -> Callable[[Any], Any]:
-    """make(x) kept for each object x, which need not be hashable; equal is not the same here."""
-    kept: dict[Identity, Any] = {}
+def kept_from_the_second(make: Callable[[Any], Any], bound: int = 256) -> Callable[[Any], Any]:
+    """found(x) is make(x), kept, if x was asked for before, and None the first time.
+
+    By identity, for x need not be hashable; bound methods, which are made anew by each look-up,
+    by that of their parts. A function that is used once, such as a lambda that closes over the
+    batch of the day, is not held alive.
+    """
+    kept: dict[tuple[int, ...], tuple[Any, Any]] = {}
+    seen: dict[tuple[int, ...], list[weakref.ref]] = {}
 
     def found(x: Any) -> Any:
-        key = Identity(x)
+        parts = (x.__func__, x.__self__) if type(x) is types.MethodType else (x,)
+        key = tuple(map(id, parts))
         made = kept.get(key)
-        if made is None:
-            made = make(x)
-            while len(kept) >= bound:
-                kept.pop(next(iter(kept)), None)
-            kept[key] = made
-        return made
+        if made is not None:
+            return made[1]
+        before = seen.pop(key, None)
+        if before is None or any(r() is not p for r, p in zip(before, parts, strict=True)):
+            try:
+                refs = [weakref.ref(p, lambda _: seen.pop(key, None)) for p in parts]
+            except TypeError:
+                pass  # it cannot be watched: kept from the first time on
+            else:
+                seen[key] = refs
+                return None
+        while len(kept) >= bound:
+            kept.pop(next(iter(kept)), None)
+        kept[key] = (parts, make(x))  # holds the parts, so that no id is used twice
+        return kept[key][1]
 
     return found
 
