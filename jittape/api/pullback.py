@@ -7,6 +7,7 @@ was: the primals, and the contents of captured arrays.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -68,7 +69,8 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
 def _replayed(known: Transformed, name: str, primals: tuple, has_aux: bool) -> tuple:
     """vjp on arrays, from the cache."""
     primals = tuple(
-        tree.tree_map(lambda x, i=i: differentiable(x, name, i), p) for i, p in enumerate(primals)
+        tree.tree_map(functools.partial(differentiable, name=name, argnum=i), p)
+        for i, p in enumerate(primals)
     )
     recorded, values, inputs = known.answer((primals,), {})
     value, aux = recorded.box(values)
