@@ -5,32 +5,27 @@ from __future__ import annotations
 import os
 import weakref
 from _thread import RLock  # (importing threading takes a millisecond)
-from typing import Any
 
 _all: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
 
 
-class ForkSafeLock:
+class ForkSafeLock(RLock):
     """A reentrant lock for a few bytecodes' worth of table keeping.
 
-    After a fork only the forking thread lives on; a lock that another thread held would never be
-    released in the child, so each gets a fresh one there.
+    It is entered and left in C: a KeyboardInterrupt cannot come between the lock being taken and
+    the block that leaves it, as it can in an __enter__ written in Python. After a fork only the
+    forking thread lives on; a lock that another thread held would never be released in the child,
+    so each is opened there.
     """
 
     def __init__(self) -> None:
-        self._lock = RLock()
+        super().__init__()
         _all.add(self)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *exc: Any) -> None:
-        self._lock.release()
 
 
 def _renew() -> None:
     for lock in _all:
-        lock._lock = RLock()
+        lock._at_fork_reinit()  # type: ignore[attr-defined]  # what threading's own hook calls
 
 
 if hasattr(os, "register_at_fork"):

@@ -6,11 +6,12 @@ hash them by identity.
 
 from __future__ import annotations
 
-from _thread import allocate_lock
 from math import prod
 from typing import Any
 
 import numpy as np
+
+from jittape.locks import ForkSafeLock
 
 
 class Aval:
@@ -41,7 +42,7 @@ class Aval:
 
 
 _table: dict[tuple[tuple[int, ...], np.dtype], Aval] = {}
-_lock = allocate_lock()
+_lock = ForkSafeLock()
 
 
 def aval(shape: tuple[int, ...], dtype: Any) -> Aval:

@@ -7,7 +7,6 @@ computes only these.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.locks import ForkSafeLock
 from jittape.ops import shape as layout
 from jittape.ops.elementwise import converted
 from jittape.passes.activity import needed_for
@@ -121,7 +121,7 @@ def renumbered(
 
 
 _bodies: dict[Any, Body] = {}
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def intern(tape: Tape, n_fixed: int, n_carry: int) -> Body:

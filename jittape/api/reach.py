@@ -8,16 +8,21 @@ watching too much, and needs no knowledge of bytecode.
 
 from __future__ import annotations
 
+import abc
 import builtins
 import functools
+import opcode
+import operator
 import os
 import sys
 import types
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
+from jittape.api import reach_library
 from jittape.tracing.patches import Patched
 from jittape.tracing.tracer import Tracer
 
@@ -42,7 +47,11 @@ _FIXED = {"numpy", "scipy", "numba", "llvmlite", "jittape", "matplotlib", "panda
 _IMPURE_MODULES = {"random", "time", "datetime", "os", "secrets", "uuid", "numpy.random", "io"}
 _IMPURE_BUILTINS = {"open", "input", "next", "iter", "id", "globals", "locals", "vars", "eval",
                     "exec", "__import__", "setattr", "delattr"}  # fmt: skip
+_ASKS_FOR_NAMESPACE = {"globals", "eval", "exec"}
+_ASKS_FOR_ENVIRONMENT = {"environ", "getenv", "environb"}
 _PLAIN = {types.SimpleNamespace}  # library types whose attributes are all there is to them
+# asked for by a name that is computed, or all together
+_ASKS_FOR_ANY = {"getattr", "vars", "__dict__", "dir", "attrgetter"}
 _ASKS_FOR_MISSING = {"hasattr", "getattr", "AttributeError", "vars", "__dict__"}
 
 
@@ -88,6 +97,7 @@ class Reach:
     shadows: id -> (mapping, names that must stay absent).
     cells, functions, containers, arrays: the objects themselves.
     attributes: id -> (object, {name: value}, label).
+    predicates: (whether something is what it was, label).
     opaque: what could not be looked into, in words: such functions are checked for purity more
     often.
     """
@@ -100,13 +110,16 @@ class Reach:
         self.attributes: dict[int, tuple[Any, dict[str, Any], str]] = {}
         self.containers: list[tuple[Any, str]] = []
         self.arrays: list[tuple[np.ndarray, str]] = []
+        self.predicates: list[tuple[Callable[[], bool], str]] = []
         self.opaque: list[str] = []
         self.truncated = False
         # arrays reached otherwise than by the name of a global or a closure variable
         self.elsewhere: set[int] = set()
+        self._tokens: list[Any] = []
         self._again: set[int] = set()  # functions reached more than once
         self._names: set[str] = {"__call__"}
         self._asks = False
+        self._asks_for_any = False
         self._seen: dict[int, Any] = {}  # holds what it has seen, so that ids stay unique
         self._objects: list[tuple[Any, str, set[str]]] = []
         self._todo: deque[tuple[Any, str]] = deque(roots)
@@ -125,6 +138,14 @@ class Reach:
                 self._look_into(*entry)
             if not self._todo and before == (len(self._seen), len(self._names)):
                 return
+
+    def push(self, value: Any, label: str) -> None:
+        """Look at this object, too."""
+        self._push(value, label)
+
+    def name(self, names: Iterable[str]) -> None:
+        """Attributes of these names are read somewhere."""
+        self._names.update(names)
 
     def _push(self, value: Any, label: str, named: bool = False) -> None:
         if type(value) not in SCALARS:
@@ -160,6 +181,8 @@ class Reach:
             return  # a leaked one: to be compared by identity
         elif isinstance(x, np.ndarray):
             self.arrays.append((x, label))
+            if kind is not np.ndarray:
+                self._objects.append((x, label, set()))  # with attributes of its own
             if x.dtype.kind == "O":
                 for v in x.ravel().tolist():
                     self._push(v, f"an element of {label}")
@@ -173,9 +196,8 @@ class Reach:
             elif not isinstance(x, bytearray):
                 self._push_all(list(x), label)
         elif isinstance(x, functools.partial):
-            self._push(x.func, label)
-            self._push(x.args, label)
-            self._push(x.keywords, label)
+            for n in ("func", "args", "keywords"):
+                self._attribute(x, n, getattr(x, n), label)
         elif isinstance(x, types.MethodType):
             self._push(x.__func__, label)
             self._push(x.__self__, label)
@@ -192,9 +214,12 @@ class Reach:
         elif isinstance(x, type):
             if not is_library_module(x.__module__):
                 self._objects.append((x, label, set()))
+                self._visit_class(x)
                 self._names.update(n for n, v in vars(x).items() if _is_special_method(n, v))
         elif hasattr(x, "py_func") or hasattr(x, "pyfunc"):
             self._push(getattr(x, "py_func", None) or x.pyfunc, label)  # numba's, np.vectorize's
+        elif reach_library.watch(self, x, label):
+            pass
         elif is_library_module(kind.__module__):
             inner = getattr(x, "fun", None) or getattr(x, "__wrapped__", None)
             if inner is not None:  # a jittape transform, functools.lru_cache
@@ -206,8 +231,21 @@ class Reach:
                 self.opaque.append(label)
         else:
             self._objects.append((x, label, set()))
-            for klass in kind.__mro__:
-                self._push(klass, f"class {klass.__name__}")
+            self._attribute(x, "__class__", kind, f"the class of {label}")
+            self._visit_class(kind)
+
+    def _visit_class(self, kind: type) -> None:
+        for klass in kind.__mro__:
+            self._push(klass, f"class {klass.__name__}")
+        self._push(type(kind), f"metaclass {type(kind).__name__}")
+        order = kind.__mro__
+        if len(order) > 2:
+            self.predicates.append((lambda: kind.__mro__ is order, f"bases of {kind.__name__}"))
+        if isinstance(kind, abc.ABCMeta) and not self._tokens:
+            token = abc.get_cache_token()
+            self._tokens.append(token)  # another class may be registered as a subclass
+            same = functools.partial(operator.eq, token)
+            self.predicates.append((lambda: same(abc.get_cache_token()), "abstract base classes"))
 
     def _push_all(self, values: Any, label: str) -> None:
         for v in values:
@@ -242,6 +280,11 @@ class Reach:
         self.functions.append((f, f.__qualname__))
         names, strings = names_of(code)
         self._names |= names
+        self._asks_for_any |= not names.isdisjoint(_ASKS_FOR_ANY)
+        if not names.isdisjoint(_ASKS_FOR_NAMESPACE):
+            names |= strings
+        if not names.isdisjoint(_ASKS_FOR_ENVIRONMENT):
+            reach_library.environment(self)
         if names & _ASKS_FOR_MISSING:
             self._asks = True
             self._names |= strings
@@ -258,9 +301,13 @@ class Reach:
                     missing.append(n)
                     if n in _IMPURE_BUILTINS:
                         self.opaque.append(f"{n}()")
+                elif n in global_names(code):
+                    missing.append(n)  # NameError may be handled
                 imported = sys.modules.get(n)
                 if imported is not None:  # imported inside the function
                     self._push(imported, f"module {n}")
+                    modules = self.dicts.setdefault(id(sys.modules), (sys.modules, {}, "modules"))
+                    modules[1][n] = imported
         if missing:
             self.shadows.setdefault(id(found), (found, set()))[1].update(missing)
         if not watched:
@@ -280,8 +327,9 @@ class Reach:
             self._seen[id(cell)] = cell
             try:
                 value = cell.cell_contents
-            except ValueError:
-                continue  # not bound yet; the function would raise if it read it
+            except ValueError:  # not bound yet: NameError, which may be handled
+                self.predicates.append((functools.partial(_is_empty, cell), f"variable {name!r}"))
+                continue
             self.cells.append((cell, value, f"closure variable {name!r} of {f.__qualname__}"))
             self._push(value, f"closure variable {name!r}", named=True)
 
@@ -289,7 +337,14 @@ class Reach:
 
     def _look_into(self, x: Any, label: str, done: set[str]) -> None:
         """Watch those attributes of x that the functions reached so far have a name for."""
-        new = self._names - done
+        names = self._names
+        if self._asks_for_any and not isinstance(x, types.ModuleType):
+            own = getattr(x, "__dict__", None)
+            if isinstance(x, type):
+                names = names | {n for n in vars(x) if not n.startswith("__")}
+            elif type(own) is dict and id(own) not in self._seen:
+                self._push(own, f"attributes of {label}")
+        new = names - done
         if not new:
             return
         done |= new
@@ -300,7 +355,7 @@ class Reach:
             for n in new:
                 if n in vars(x):
                     self._attribute(x, n, vars(x)[n], f"{x.__name__}.{n}")
-                elif _class_attribute(x, n) is not None:
+                elif _class_attribute(x, n) is not None or _class_attribute(type(x), n) is not None:
                     absent.add(n)  # inherited: an attribute of its own would hide it
             if absent:
                 self.shadows.setdefault(id(x), (vars(x), set()))[1].update(absent)
@@ -343,6 +398,33 @@ class Reach:
         entry = self.attributes.setdefault(id(x), (x, {}, label))
         entry[1][name] = value
         self._push(value, label)
+
+
+_NOTHING = object()
+_LOAD_GLOBAL, _EXTENDED_ARG = opcode.opmap["LOAD_GLOBAL"], opcode.opmap["EXTENDED_ARG"]
+
+
+def _is_empty(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is _NOTHING
+    except ValueError:
+        return True
+
+
+@functools.lru_cache(maxsize=4096)
+def global_names(code: types.CodeType) -> frozenset[str]:
+    """The names that a code object (and the functions defined in it) reads as globals."""
+    found = set()
+    extended = 0
+    for op, arg in zip(code.co_code[::2], code.co_code[1::2], strict=True):
+        arg |= extended << 8
+        extended = arg if op == _EXTENDED_ARG else 0
+        if op == _LOAD_GLOBAL:
+            found.add(code.co_names[arg >> 1])  # the last bit says whether it is called
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            found |= global_names(const)
+    return frozenset(found)
 
 
 def _is_special_method(name: str, value: Any) -> bool:

@@ -205,6 +205,7 @@ def _contents_checks(reach: Reach) -> list[tuple[int, Callable[[], bool], str]]:
         checks.append((id(x), _container_check(x), label))
     for a, label in reach.arrays:
         checks.append((id(a), _array_check(a), label))
+    checks += [(0, same, label) for same, label in reach.predicates]
     return checks
 
 
@@ -212,7 +213,7 @@ def _container_check(x: Any) -> Callable[[], bool]:
     if isinstance(x, bytearray):
         text = bytes(x)
         return lambda: x == text
-    if isinstance(x, dict):
+    if isinstance(x, (dict, types.MappingProxyType)):
         keys, values, n = tuple(x.keys()), tuple(x.values()), len(x)
 
         def same_dict() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +105,6 @@ class Linked:
         from jittape.execute import sweep
 
         self.program = program
-        self.lock = threading.Lock()
         self.pool: list[Workspace] = []
         wide = program.places.chunks > 1
         self.workers = threads.limit() if wide else 1

@@ -11,11 +11,11 @@ real/complex casts: the differentiation passes bring each cotangent to the aval 
 
 from __future__ import annotations
 
-from _thread import allocate_lock
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
 
+from jittape.locks import ForkSafeLock
 from jittape.types import Aval
 
 
@@ -195,7 +195,7 @@ class Signature:
 
 signatures: list[Signature] = []
 _by_key: dict[Any, Signature] = {}
-_lock = allocate_lock()
+_lock = ForkSafeLock()
 
 
 def signature(op: Op, params: tuple, avals: tuple[Aval, ...]) -> Signature:

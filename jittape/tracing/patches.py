@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 import os
 import sys
-from _thread import RLock
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from jittape.locks import ForkSafeLock
 from jittape.tracing import recorder
 from jittape.tracing.boundary import finished
 from jittape.tracing.buffers import buffers_of, holds, settled
@@ -153,7 +153,7 @@ def patch_math(name: str, record: Callable) -> None:
 
 # -- while traces are open -------------------------------------------------------------------
 
-_lock = RLock()
+_lock = ForkSafeLock()
 _modules = 0  # how many modules were imported when the first trace opened
 _open: set[int] = set()  # ids of the concrete traces that are open, in any thread
 _originals: dict[int, tuple[Any, Patched]] = {}
@@ -245,8 +245,6 @@ def install() -> None:
 
 def _after_fork() -> None:
     """Only the forking thread lives on in the child."""
-    global _lock
-    _lock = RLock()
     _open.intersection_update([id(t) for t in open_traces()])
     if not _open:
         _restore()
