@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import weakref
 from _thread import RLock  # (importing threading takes a millisecond)
+from typing import Any
 
+_Base: Any = RLock  # final, say its type stubs; C code knows no such thing
 _all: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
 
 
-class ForkSafeLock(RLock):
+class ForkSafeLock(_Base):
     """A reentrant lock for a few bytecodes' worth of table keeping.
 
     It is entered and left in C: a KeyboardInterrupt cannot come between the lock being taken and
@@ -25,7 +27,7 @@ class ForkSafeLock(RLock):
 
 def _renew() -> None:
     for lock in _all:
-        lock._at_fork_reinit()  # type: ignore[attr-defined]  # what threading's own hook calls
+        lock._at_fork_reinit()  # what threading's own hook calls
 
 
 if hasattr(os, "register_at_fork"):

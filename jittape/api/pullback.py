@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -144,7 +143,7 @@ class Pulled:
         simple, _ = simplify(lifted)
         seeds = [int(v) for v in simple.outputs[:n_results] if simple.aval(int(v)).inexact]
         swept = reverse(simple, range(n_leaves), seeds=seeds)
-        self._tape = replace(swept, outputs=swept.outputs[len(simple.outputs) :].copy())
+        self._tape = swept.replace(outputs=swept.outputs[len(simple.outputs) :].copy())
         self._prepared: Any = None
         self._calls = 0
 
@@ -192,8 +191,7 @@ def _lift(tape: Tape) -> tuple[Tape, list[np.ndarray]]:
     for k, c in enumerate(tape.consts):
         number[n + k] = at_live if c.live else at_rest
         at_live, at_rest = at_live + c.live, at_rest + (not c.live)
-    made = replace(
-        tape,
+    made = tape.replace(
         inputs=(*tape.inputs, *[c.aval for c in live]),
         consts=(*rest,),
         args=number[tape.args],
