@@ -1,28 +1,85 @@
-"""Loops over flat arrays: interpreted on lists, or compiled by Numba for long tapes.
+"""Loops over flat arrays: interpreted on lists, or compiled for long tapes.
 
-Each is an ordinary function over arrays and numbers that writes its results into arrays it is
-given. Loading Numba costs more than differentiating a small function does, so the size of the job
-decides, and a small first call never waits for it.
+Each is an ordinary function over arrays and numbers that allocates nothing and writes its results
+into arrays it is given. Loading compiled code costs more than differentiating a small function
+does, so the size of the job decides, and a small first call never waits for it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import inspect
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-LONG = 4000  # steps from which on loading a compiled loop (some 30 ms) pays
-LONG_ALONE = 100_000  # the same where Numba itself was not imported yet (some 500 ms)
+from jittape.objects import Unit, get, is_kept
+
+# Steps from which on the compiled loop pays, a step taking about a microsecond on lists:
+LONG = 2000  # loaded in a millisecond from disk
+LONG_ALONE = 40_000  # the same where llvmlite has to be imported first (some 40 ms)
+LONG_COLD = 20_000  # where it has to be compiled (some 100 ms, once per installation)
+LONG_COLD_ALONE = 200_000  # and Numba to be imported for that (half a second)
+
+_word = ctypes.c_int64
+_pointer = ctypes.c_void_p
 
 
 @functools.cache
-def _compiled(function: Callable) -> Any:
-    from numba import njit
+def _unit(function: Callable, kinds: tuple[str, ...]) -> Unit:
+    """kinds: of each argument, "" for an integer, else the dtype of a contiguous array."""
 
-    return njit(cache=True, nogil=True)(function)
+    def build() -> tuple[bytes, dict[str, int]]:
+        from numba import from_dtype, types
+
+        from jittape.objects.build import build_loop
+
+        signature = tuple(
+            types.Array(from_dtype(np.dtype(k)), 1, "C") if k else types.int64 for k in kinds
+        )
+        return build_loop("loop", function, signature)
+
+    name = "-".join([function.__name__.strip("_"), *[k[1:] or "n" for k in kinds]])
+    return Unit(name, (Path(inspect.getfile(function)),), build)
+
+
+@functools.cache
+def _native(unit: Unit, kinds: tuple[str, ...]) -> Any:
+    """The function as Numba calls it inside: status f(result *, exception **, arguments...), an
+    array being (owner, parent, length, item size, data, shape, stride)."""
+    arguments: list[Any] = [_pointer, _pointer]
+    for k in kinds:
+        arguments += [_pointer, _pointer, _word, _word, _pointer, _word, _word] if k else [_word]
+    return ctypes.CFUNCTYPE(ctypes.c_int32, *arguments)(get(unit).address("loop"))
+
+
+def _kinds(args: tuple) -> tuple[str, ...]:
+    return tuple(a.dtype.str if isinstance(a, np.ndarray) else "" for a in args)
+
+
+@functools.cache
+def _compiled(function: Callable) -> Callable:
+    def call(*args: Any) -> int:
+        kinds = _kinds(args)
+        result, failure = _word(), _pointer()
+        words: list[Any] = [ctypes.addressof(result), ctypes.addressof(failure)]
+        for a in args:
+            if isinstance(a, np.ndarray):
+                if a.ndim != 1 or not a.flags.c_contiguous:
+                    raise ValueError(f"{function.__name__} takes contiguous vectors")
+                words += [None, None, a.size, a.itemsize, a.ctypes.data, a.size, a.itemsize]
+            else:
+                words.append(int(a))
+        status = _native(_unit(function, kinds), kinds)(*words)
+        if status:
+            raise RuntimeError(f"{function.__name__} failed with status {status}")
+        return result.value
+
+    return call
 
 
 @functools.cache
@@ -42,5 +99,11 @@ def _interpreted(function: Callable) -> Callable:
 
 def fast(function: Callable, n: int) -> Callable:
     """The form of `function` that is quickest for about n steps."""
-    enough = LONG if "numba" in sys.modules else LONG_ALONE
-    return _compiled(function) if n > enough else _interpreted(function)
+    if n <= (LONG if "llvmlite.binding" in sys.modules else LONG_ALONE):
+        return _interpreted(function)
+    if n > (LONG_COLD if "numba" in sys.modules else LONG_COLD_ALONE):
+        return _compiled(function)
+    compiled, interpreted = _compiled(function), _interpreted(function)
+    return lambda *args: (compiled if is_kept(_unit(function, _kinds(args))) else interpreted)(
+        *args
+    )

@@ -39,7 +39,7 @@ def check(fun, *shapes, grad=True, rtol=1e-12, low=0.5, high=1.5):
         inputs = [np.asarray(x) for x in draw()]
         want = evaluate(tape, inputs)
         have = run(program, inputs)
-        assert isinstance(have, list)
+        assert isinstance(have, tuple)
         for w, h in zip(want, have, strict=True):
             assert w.dtype == h.dtype and w.shape == h.shape
             np.testing.assert_allclose(h, w, rtol=rtol, atol=1e-13)

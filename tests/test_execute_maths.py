@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from jittape.execute import choose
+from jittape.execute import choose, library
 from jittape.execute.address import data_address
 
 pytestmark = pytest.mark.skipif(
@@ -19,11 +19,11 @@ EDGES = np.array(
 
 
 def own(name, x, y):
-    from jittape.execute.vector import own_address
-
     args = np.array([data_address(x), data_address(y)])
     dims, steps = np.array([x.size]), np.array([x.strides[0], y.strides[0]])
-    LOOP(own_address(name))(data_address(args), data_address(dims), data_address(steps), 0)
+    LOOP(library.address(f"{name}_loop"))(
+        data_address(args), data_address(dims), data_address(steps), 0
+    )
     return y
 
 

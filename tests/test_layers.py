@@ -9,7 +9,18 @@ ROOT = Path(jittape.__file__).parent
 
 # lowest first; a module may import from its own layer and those before it
 LAYERS = [
-    ("errors", "types", "tree", "compiled", "config", "cpu", "bits", "distinct", "locks"),
+    (
+        "errors",
+        "types",
+        "tree",
+        "objects",
+        "compiled",
+        "config",
+        "cpu",
+        "bits",
+        "distinct",
+        "locks",
+    ),
     ("ops",),
     ("tape",),
     ("tracing.recorder", "tracing.dispatch", "tracing.tracer"),

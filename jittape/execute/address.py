@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import importlib
 from typing import Any
 
 import numpy as np
 
 from jittape.ops.declare import original
+
+_PYARRAY_EMPTY = 184  # its place in the table of NumPy's C API, which never changes
 
 
 class _UFunc(ctypes.Structure):
@@ -39,11 +43,11 @@ def data_address(a: np.ndarray) -> int:
 
 
 def _layout_is_known() -> bool:
-    """Whether arrays, scalars and tuples lie in memory as `sweep.enter` reads them (the public
+    """Whether arrays, scalars and tuples lie in memory as `entry.enter` reads them (the public
     structs of a CPython with the GIL)."""
     word = ctypes.c_int64.from_address
     a, x, f = np.arange(3.0), np.float64(2.5), 1.5
-    both = (a, x)
+    both, listed = (a, x), [a, x]
     try:
         return (
             object.__basicsize__ == 16
@@ -54,9 +58,30 @@ def _layout_is_known() -> bool:
             and ctypes.c_double.from_address(id(x) + 16).value == 2.5
             and ctypes.c_double.from_address(id(f) + 16).value == 1.5
             and [word(id(both) + 24 + 8 * k).value for k in (0, 1)] == [id(a), id(x)]
+            and word(word(id(listed) + 24).value + 8).value == id(x)
+            and word(id(listed) + 8).value == id(list)
         )
     except ValueError:
         return False
 
 
 layout_known = _layout_is_known()
+
+
+@functools.cache
+def interface() -> list[int]:
+    """What `entry.enter` calls: the type list, and the addresses of PyTuple_New, PyArray_Empty,
+    Py_IncRef, Py_DecRef, PyList_New, PyLong_FromLongLong, PyEval_SaveThread, _RestoreThread."""
+
+    def of(name: str) -> int:
+        return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
+
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype = ctypes.c_void_p
+    pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    numpy = pointer(importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API, None)
+    empty = ctypes.c_int64.from_address(numpy + 8 * _PYARRAY_EMPTY).value
+    return [
+        id(list), of("PyTuple_New"), empty, of("Py_IncRef"), of("Py_DecRef"), of("PyList_New"),
+        of("PyLong_FromLongLong"), of("PyEval_SaveThread"), of("PyEval_RestoreThread"),
+    ]  # fmt: skip

@@ -21,7 +21,7 @@ from jittape import cpu
 exact = os.environ.get("JITTAPE_EXACT", "") not in ("", "0")
 
 # jittape's own (execute/maths.py), where the CPU has fused multiply-adds on vectors
-OWN = {np.exp: "exp", np.tanh: "tanh"}
+OWN = {np.exp: "exp_loop", np.tanh: "tanh_loop"}
 ALWAYS = {np.sin: "sin", np.cos: "cos"}
 WITHOUT_SVML = {
     np.tan: "tan", np.arcsin: "asin", np.arccos: "acos", np.arctan: "atan", np.sinh: "sinh",

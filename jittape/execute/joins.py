@@ -6,16 +6,12 @@ eight columns are transposed in registers. Imports Numba.
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 from llvmlite import ir
-from numba import cfunc, types
+from numba import types
 from numba.extending import intrinsic
 
-from jittape.execute.primitives import load8, store8
+from jittape.execute.primitives import kernel, load8, store8
 
-SIGNATURE = types.void(types.int64, types.int64, types.int64, types.int64)
 LANES = 8
 WORD = ir.IntType(64)
 VECTOR = ir.VectorType(WORD, LANES)
@@ -90,6 +86,7 @@ def weave(typingctx, width, table, offset, target):
     return types.void(width, *[types.int64] * 3), codegen
 
 
+@kernel
 def join(args, dims, steps, data):
     """Words only. data: (sources,); args: the sources, then the result, whose rows touch."""
     width = load8(data)
@@ -133,9 +130,3 @@ def join(args, dims, steps, data):
             store8(at, load8(source))
             source += step
             at += row
-
-
-@functools.cache
-def address() -> int:
-    compiled: Any = cfunc(SIGNATURE, cache=True)(join)
-    return int(compiled.address or 0)

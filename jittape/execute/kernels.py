@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numba import cfunc
-
-from jittape.execute.moves import SIGNATURE, copy_line
+from jittape.execute.moves import copy_line
 from jittape.execute.primitives import (
     call_loop,
     doubles,
     floats,
+    kernel,
     load1,
     load8,
     loadd,
@@ -22,7 +21,7 @@ from jittape.execute.primitives import (
 )
 
 
-@cfunc(SIGNATURE, cache=True)
+@kernel
 def folding(args, dims, steps, data):
     """Reductions of a block. data: (which, loop, data of the loop, size, identity...).
 
@@ -108,7 +107,7 @@ def folding(args, dims, steps, data):
             call_loop(loop, p, n, s, extra)
 
 
-@cfunc(SIGNATURE, cache=True)
+@kernel
 def amul(args, dims, steps, data):
     """g * p, and 0 where either is 0. data: (width, complex)."""
     width = load8(data)
@@ -174,7 +173,7 @@ def amul(args, dims, steps, data):
             storef(c + s2 * i + 4, zero if none else gr * vi + gi * vr)
 
 
-@cfunc(SIGNATURE, cache=True)
+@kernel
 def cast(args, dims, steps, data):
     """Conversions between dtypes. data: (from, to); codes: see CASTS in passes/kernels.py."""
     src, dst = load8(data), load8(data + 8)
@@ -216,7 +215,7 @@ def cast(args, dims, steps, data):
             stored(c + s1 * i, loadd(a + s0 * i))
 
 
-@cfunc(SIGNATURE, cache=True)
+@kernel
 def product(args, dims, steps, data):
     """Small float64 matrix products, where a BLAS call would cost more than the product.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jittape.execute import address
+from jittape.execute import address, library
 from jittape.execute.run import IndexFailure, Linked, _refresh
 from jittape.execute.run import run as run_once
 from jittape.ops.declare import Kind
@@ -167,8 +167,6 @@ def _compiled(
     backward: bool,
     progress: Callable[[int, int], Any] | None,
 ) -> list[np.ndarray]:
-    from jittape.execute.sweep import steps
-
     linked = program.linked
     if linked is None:
         linked = program.linked = Linked(program)
@@ -198,6 +196,7 @@ def _compiled(
     sizes = np.array([c.nbytes for c in here], np.int64)
     kept = np.array([_address_of(s) for s in saved] if saved is not None else [0], np.int64)
     ws = linked.workspace()
+    steps = library.function("steps")
     places = [address.data_address(x) for x in (pointers, strides, pair, sizes, kept)]
     counts = [len(fixed), len(carry), every if saved is not None else 0]
     table = [linked.T, ws.base_address, linked.code_address, *counts, *places]

@@ -8,10 +8,11 @@ faster than one unit per kernel, and the switch costs about a nanosecond.
 
 from __future__ import annotations
 
-from numba import cfunc, njit, types
+from numba import njit
 
 from jittape.execute.primitives import (
     call_loop,
+    kernel,
     load1,
     load2,
     load4,
@@ -27,8 +28,6 @@ from jittape.execute.primitives import (
     stored,
     words,
 )
-
-SIGNATURE = types.void(types.int64, types.int64, types.int64, types.int64)
 
 
 @njit(inline="never")
@@ -136,7 +135,7 @@ def store_block(dst, src, data):
             d -= 1
 
 
-@cfunc(SIGNATURE, cache=True)
+@kernel
 def moving(args, dims, steps, data):
     """Kernels that move elements of any dtype. data: (which, ...)."""
     which = load8(data)
@@ -220,7 +219,7 @@ def moving(args, dims, steps, data):
                 move(d + s3 * i, p, size)
 
 
-@cfunc(SIGNATURE, cache=True)
+@kernel
 def indexing(args, dims, steps, data):
     """take, scatter_add, put. data: (which, n, bytes of a row, elements of a row, count, loop,
     data of the loop, failed). Writes the first index out of range + 1 to data's last word."""

@@ -1,4 +1,5 @@
-"""Memory and calls by address, for the compiled sweeps. Importing this module imports Numba.
+"""Memory and calls by address, for the compiled sweeps. Imports Numba, and so only where code is
+compiled: see `library`.
 
 Everything compiled here works on plain addresses (int64): no array structs, no reference counts,
 no bounds checks, and one entry takes a handful of integers, which Numba passes in nanoseconds.
@@ -6,9 +7,30 @@ no bounds checks, and one entry takes a handful of integers, which Numba passes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
+
+# Functions that can be called by address: name -> (function, signature). See `library`.
+EXPORTS: dict[str, tuple[Callable, Any]] = {}
+_LOOP = types.void(types.int64, types.int64, types.int64, types.int64)
+
+
+def exported(function: Callable) -> Any:
+    """Declare a function of integers (int64, as is its result) that is called from Python."""
+    n = function.__code__.co_argcount
+    EXPORTS[function.__name__] = (function, types.int64(*[types.int64] * n))
+    return njit(nogil=True, error_model="numpy")(function)
+
+
+def kernel(function: Callable) -> Any:
+    """Declare a function with the signature of NumPy's inner loops: args, dims, steps, data."""
+    EXPORTS[function.__name__] = (function, _LOOP)
+    return njit(nogil=True, error_model="numpy")(function)
+
 
 _I64 = ir.IntType(64)
 _PTR = ir.IntType(8).as_pointer()
@@ -72,6 +94,24 @@ def call_loop(typingctx, fn, args, dims, steps, data):
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), codegen
+
+
+def _caller(arity):
+    @intrinsic
+    def call(typingctx, fn, *args):
+        def codegen(context, builder, signature, args):
+            kind = ir.FunctionType(_I64, [_I64] * arity)
+            values = builder.extract_value
+            rest = [values(args[1], k) for k in range(arity)]
+            return builder.call(builder.inttoptr(args[0], kind.as_pointer()), rest)
+
+        return types.int64(types.int64, types.UniTuple(types.int64, arity)), codegen
+
+    return call
+
+
+# Functions of C by address, of so many words, as is their result.
+call0, call1, call4 = _caller(0), _caller(1), _caller(4)
 
 
 @intrinsic

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from jittape.execute import address, choose, threads
-from jittape.execute.notice import announce_compilation
+from jittape.execute import address, choose, library, threads
 from jittape.execute.threads import threshold
 from jittape.ops.declare import Kind
 from jittape.passes import lower, views
 from jittape.passes.memory import FIRST_SLOT
 from jittape.program import Program
+
+# kernels that are compiled under another name than the planner's
+KERNELS = {"move": "moving"}
+# A sweep of at least this cost (about a nanosecond each) lets other threads of Python run.
+_LONG = 20_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class GuardFailure:
 class Workspace:
     """Memory of one running call: never shared between threads or with an inner call."""
 
-    __slots__ = ("memory", "base", "base_address", "arena", "words", "control")
+    __slots__ = ("memory", "base", "base_address", "arena", "words")
 
     def __init__(self, linked: Linked):
         program = linked.program
@@ -46,10 +50,7 @@ class Workspace:
         self.base[1] = start + shift + arena
         self.base[2] = start + shift + arena + scratch * linked.workers
         self.base_address = address.data_address(self.base)
-        self.words = np.array(
-            [linked.T, self.base_address, linked.code_address, threads.THRESHOLD], np.int64
-        )
-        self.control = address.data_address(self.words)
+        self.words = np.array([self.base_address], np.int64)
         for k, c in enumerate(linked.consts):
             self.base[FIRST_SLOT + len(program.inputs) + k] = address.data_address(c)
         for v, offset in linked.fixed:
@@ -59,42 +60,22 @@ class Workspace:
 
 def _kernel_addresses(kernels: set, vectors: list) -> dict:
     """Addresses of own kernels by name, and of ufunc loops. vectors: keeps what they point at."""
-    announce_compilation()
-    from jittape.execute import kernels as own
-    from jittape.execute import moves
-
-    names = {"move": moves.moving, "folding": own.folding, "amul": own.amul, "cast": own.cast,
-             "indexing": moves.indexing, "product": own.product}  # fmt: skip
     found: dict[tuple, tuple] = {}
     for k in kernels:
-        if k[0] == "join":
-            from jittape.execute import joins
-
-            found[k] = (joins.address(), 0)
-            continue
-        if k[0] == "strips":
-            from jittape.execute.strips import strips
-
-            found[k] = (strips.address, 0)
-            continue
         if isinstance(k[0], str):
-            found[k] = (names[k[0]].address, 0)
+            found[k] = (library.address(KERNELS.get(k[0], k[0])), 0)
             continue
         types = k[0].types[k[1]]
         mine = None if choose.exact else choose.own_function(k[0], types)
         if mine is not None:
-            from jittape.execute.vector import own_address
-
-            found[k] = (own_address(mine), 0)
+            found[k] = (library.address(mine), 0)
             continue
         vector = None if choose.exact else choose.vector_function(k[0], types)
         if vector is None:
             found[k] = address.loop(*k)
         else:
-            from jittape.execute.vector import address as vector_loop
-
             vectors.append(np.array(vector[:1]))
-            found[k] = (vector_loop(vector[1]), address.data_address(vectors[-1]))
+            found[k] = (library.address(f"loop{vector[1]}"), address.data_address(vectors[-1]))
     return found
 
 
@@ -102,8 +83,6 @@ class Linked:
     """A Program with the addresses of this process."""
 
     def __init__(self, program: Program):
-        from jittape.execute import sweep
-
         self.program = program
         self.pool: list[Workspace] = []
         wide = program.places.chunks > 1
@@ -146,9 +125,42 @@ class Linked:
             self.words[word + 1] = extra if data < 0 else self.T + 8 * data
         self.code = np.ascontiguousarray(program.code)
         self.code_address = address.data_address(self.code)
-        self.new = [(a.shape, a.dtype) for a in program.outputs]
-        self.enter, self.sweep = sweep.enter, sweep.sweep
         self.steps = program.words[0]
+        self.sweep = library.function("sweep")
+        self.enter = self._entry() if address.layout_known else self._enter
+
+    def _entry(self) -> Any:
+        """`entry.enter`, bound to what it needs to know."""
+        outputs = self.program.outputs
+        self.shapes = [np.array(a.shape, np.int64) for a in outputs]
+        self.table = np.array(
+            [
+                self.T, self.code_address, threads.THRESHOLD, _cost(self.program) >= _LONG,
+                *address.interface(),
+                *[
+                    word
+                    for a, shape in zip(outputs, self.shapes, strict=True)
+                    for word in (a.ndim, address.data_address(shape), id(a.dtype))
+                ],
+            ],
+            np.int64,
+        )  # fmt: skip
+        return library.method("enter", self.table)
+
+    def _enter(self, inputs: Sequence[Any], words: np.ndarray) -> Any:
+        """What `entry.enter` does, for a Python whose objects lie otherwise in memory."""
+        base = (ctypes.c_int64 * (FIRST_SLOT + self.n_slots)).from_address(int(words[0]))
+        inputs = _normalise(self, inputs)
+        outs = tuple([np.empty(a.shape, a.dtype) for a in self.program.outputs])
+        for k, x in enumerate(inputs):
+            base[FIRST_SLOT + k] = address.data_address(x)
+        for k, x in enumerate(outs):
+            base[self.out_slot + k] = address.data_address(x)
+        for v, offset in self.program.places.resident:
+            value = inputs[v] if v < len(inputs) else self.consts[v - len(inputs)]
+            ctypes.memmove(base[0] + offset, value.tobytes(), value.nbytes)
+        status = self.sweep(self.T, int(words[0]), self.code_address, 0, threshold())
+        return [status, outs] if status else outs
 
     def workspace(self) -> Workspace:
         try:
@@ -157,17 +169,25 @@ class Linked:
             return Workspace(self)
 
 
-_empty = np.empty
+def _cost(program: Program) -> int:
+    """Of a sweep, in nanoseconds, roughly; a call by address may take any time."""
+    words, at = program.words.tolist(), int(program.words[0])
+    cost = 3 * len(program.code)
+    for k in range(program.n_steps):
+        kind, where = words[at + 4 * k], words[at + 4 * k + 1]
+        if kind == 1:
+            cost += words[where + 17] // 4
+        elif kind != 0:
+            cost += _LONG
+    return cost
 
 
 def run(program: Program, inputs: Sequence[Any]) -> Any:
-    """Fresh output arrays; or a GuardFailure; or raises what a host op raised."""
+    """A tuple of fresh output arrays; or a GuardFailure; or raises what a host op raised.
+    inputs: a tuple or list."""
     linked = program.linked
     if linked is None:
         linked = program.linked = Linked(program)
-    if type(inputs) is not tuple:
-        inputs = tuple(inputs)
-    outs = tuple([_empty(shape, dtype) for shape, dtype in linked.new])
     pool = linked.pool
     try:
         ws = pool.pop()
@@ -177,31 +197,12 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
         if linked.refresh:
             for slot, value in linked.refresh:
                 _refresh(linked, ws, slot, value)
-        if address.layout_known:
-            status = linked.enter(ws.control, id(inputs), id(outs))
-        else:
-            inputs = _normalise(linked, inputs)
-            status = _enter(linked, ws, inputs, outs)
-        if status:
-            failure = _resume(linked, ws, status, inputs, outs)
-            if failure is not None:
-                return failure
+        out = linked.enter(inputs, ws.words)
+        if type(out) is list:
+            return _resume(linked, ws, out, inputs)
+        return out
     finally:
         pool.append(ws)
-    return list(outs)
-
-
-def _enter(linked: Linked, ws: Workspace, inputs: tuple, outs: tuple) -> int:
-    """What sweep.enter does, for a Python whose objects lie otherwise in memory."""
-    n_in = len(inputs)
-    for k, x in enumerate(inputs):
-        ws.base[FIRST_SLOT + k] = address.data_address(x)
-    for k, x in enumerate(outs):
-        ws.base[linked.out_slot + k] = address.data_address(x)
-    for v, offset in linked.program.places.resident:
-        value = inputs[v] if v < n_in else linked.consts[v - n_in]
-        ws.arena[offset : offset + value.nbytes] = np.frombuffer(value.tobytes(), np.uint8)
-    return linked.sweep(linked.T, ws.base_address, linked.code_address, 0, threshold())
 
 
 def _refresh(linked: Linked, ws: Workspace, slot: int, value: Any) -> None:
@@ -209,7 +210,7 @@ def _refresh(linked: Linked, ws: Workspace, slot: int, value: Any) -> None:
     linked.consts[k][...] = value
 
 
-def _normalise(linked: Linked, inputs: tuple) -> tuple:
+def _normalise(linked: Linked, inputs: Sequence[Any]) -> tuple:
     fixed = []
     for a, have in zip(linked.program.inputs, inputs, strict=True):
         x = np.require(have, a.dtype, ["C", "A"])
@@ -221,14 +222,18 @@ def _normalise(linked: Linked, inputs: tuple) -> tuple:
     return tuple(fixed)
 
 
-def _resume(linked: Linked, ws: Workspace, status: int, inputs: tuple, outs: tuple) -> Any:
-    """Serve the sweep until it is done."""
+def _resume(linked: Linked, ws: Workspace, stopped: list, inputs: Sequence[Any]) -> Any:
+    """Serve a sweep that has stopped until it is done."""
     program = linked.program
-    if status & 7 == 5:
+    if stopped == [5]:
         inputs = _normalise(linked, inputs)
-        status = linked.enter(ws.control, id(inputs), id(outs))
-        if status == 5:
+        out = linked.enter(inputs, ws.words)
+        if type(out) is not list:
+            return out
+        if out == [5]:
             raise RuntimeError("an input could not be brought to the layout the program expects")
+        stopped = out
+    status, outs = stopped
     while status:
         what, at = status & 7, status >> 3
         if what == 2:
@@ -246,7 +251,7 @@ def _resume(linked: Linked, ws: Workspace, status: int, inputs: tuple, outs: tup
                 return failure
             at += 1
         status = linked.sweep(linked.T, ws.base_address, linked.code_address, at, threshold())
-    return None
+    return outs
 
 
 class IndexFailure(IndexError):
@@ -264,7 +269,9 @@ def _guard_failure(program: Program, ws: Workspace, i: int, at: int) -> GuardFai
     return GuardFailure(int(program.origin[i]), observed)
 
 
-def _array(linked: Linked, ws: Workspace, value: int, inputs: tuple, outs: tuple) -> np.ndarray:
+def _array(
+    linked: Linked, ws: Workspace, value: int, inputs: Sequence[Any], outs: tuple
+) -> np.ndarray:
     """A value of the running sweep as an array over its memory."""
     program = linked.program
     s, places, tape = program.schedule, program.places, program.tape
@@ -286,7 +293,7 @@ def _array(linked: Linked, ws: Workspace, value: int, inputs: tuple, outs: tuple
     return np.ndarray(v.shape, dtype, buffer, offset, v.strides)
 
 
-def _host(linked: Linked, ws: Workspace, i: int, inputs: tuple, outs: tuple) -> Any:
+def _host(linked: Linked, ws: Workspace, i: int, inputs: Sequence[Any], outs: tuple) -> Any:
     """Evaluate one instruction with NumPy."""
     program = linked.program
     tape = program.tape

@@ -17,14 +17,13 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import cfunc, njit, types
+from numba import njit, types
 from numba.extending import intrinsic
 
 from jittape import cpu
 from jittape.execute import maths
 from jittape.execute.maths import LANES, VD, VI, isplat, splat
-from jittape.execute.moves import SIGNATURE
-from jittape.execute.primitives import load8, loadd, local, move, store8, stored
+from jittape.execute.primitives import kernel, load8, loadd, local, move, store8, stored
 from jittape.passes.strips import CODES, HEADER, MAX_OPERANDS
 
 LENGTH = 8 if cpu.wide_vectors() else 4  # vectors; half of the registers hold the accumulator
@@ -276,7 +275,7 @@ def turn_to_lines(args, steps, table, lines, n_in, n_moved, first, count):
             store8(table + ROW * k + 8, 0)
 
 
-@cfunc(SIGNATURE, cache=True)
+@kernel
 def strips(args, dims, steps, data):
     """data: (inputs, results, accumulators, lines, length of the code, code...)."""
     n = load8(dims)

@@ -2,9 +2,6 @@
 
 `base` is the table of slot addresses of one call: arena, scratch, partials, then inputs,
 constants and results.
-
-One file, whatever its length: Numba's disk cache does not see edits in other modules that a
-function inlines.
 """
 
 from __future__ import annotations
@@ -13,6 +10,7 @@ from numba import njit
 
 from jittape.execute.primitives import (
     call_loop,
+    exported,
     load1,
     load2,
     load4,
@@ -209,12 +207,13 @@ def combine(T, base, G):
         at += 64
 
 
-@njit("void(int64,int64,int64)", nogil=True, cache=True)
+@exported
 def run_alone(T, base, G):
     """A group on the calling thread."""
     for chunk in range(load8(T + 8 * G + 24)):
         run_chunk(T, base, G, load8(base + 8), chunk)
     combine(T, base, G)
+    return 0
 
 
 @njit(nogil=True)
@@ -260,7 +259,7 @@ def run_call(T, base, at, status):
             return
 
 
-@njit("int64(int64,int64,int64,int64,int64)", nogil=True, cache=True)
+@exported
 def sweep(T, base, code, step, threshold):
     """Run from `step` on. Returns (what, step, address): see DONE... `threshold`: groups that
     cost more are left to the parallel sweep; 0: none are. what = result & 7."""
@@ -298,46 +297,7 @@ def sweep(T, base, code, step, threshold):
         step += 1
 
 
-@njit("int64(int64,int64,int64)", nogil=True, cache=True)
-def enter(control, inputs, outputs):
-    """sweep from the start, for tuples of inputs and results given by their ids.
-
-    control: T, base, code, address of the threshold. Reads the public PyArrayObject layout;
-    returns AT_INPUT where an input is not an aligned, contiguous array (or scalar) of the very
-    dtype planned for."""
-    T = load8(control)
-    base = load8(control + 8)
-    code = load8(control + 16)
-    threshold = load8(load8(control + 24))
-    n_in = load8(T + 8)
-    types = T + 8 * load8(T + 16)
-    array = load8(types)
-    types += 8
-    for k in range(n_in):
-        obj = load8(inputs + 24 + 8 * k)
-        kind = load8(obj + 8)
-        if kind == array:
-            if load8(obj + 56) != load8(types) or (load4(obj + 64) & 257) != 257:
-                return 5
-            store8(base + 24 + 8 * k, load8(obj + 16))
-        elif kind == load8(types + 8) or kind == load8(types + 16):
-            store8(base + 24 + 8 * k, obj + 16)
-        else:
-            return 5
-        types += 24
-    first = load8(types)
-    for k in range(load8(types + 8)):
-        store8(base + 8 * (first + k), load8(load8(outputs + 24 + 8 * k) + 16))
-    # What the scalar sweep reads is copied into the arena.
-    types += 16
-    arena = load8(base)
-    for _ in range(load8(types)):
-        move(arena + load8(types + 16), load8(base + 8 * load8(types + 8)), load8(types + 24))
-        types += 24
-    return sweep(T, base, code, 0, threshold)
-
-
-@njit("int64(int64,int64,int64)", nogil=True, cache=True)
+@exported
 def steps(control, low, high):
     """Steps low..high of a loop. Returns 0 or the status of the sweep that stopped.
 

@@ -1,4 +1,4 @@
-"""How many threads, and from which size on. Does not import Numba until a group is large."""
+"""How many threads, and from which size on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import threading
 from typing import Any
 
 import numpy as np
+
+from jittape.execute import library
 
 # A group that costs more than this many element operations (about 60 microseconds) is shared
 # among threads; handing it out costs about 8.
@@ -67,10 +69,8 @@ if hasattr(os, "register_at_fork"):
 def run_group(linked: Any, ws: Any, group: int) -> None:
     """One group on several threads; on this one alone while another thread has the workers."""
     global _pool
-    from jittape.execute import sweep
-
     if not _lock.acquire(blocking=False):
-        sweep.run_alone(linked.T, ws.base_address, group)
+        library.function("run_alone")(linked.T, ws.base_address, group)
         return
     try:
         if _pool is None or _pool.helpers + 1 != _n:

@@ -5,17 +5,12 @@ Which functions go here is decided in execute/choose.py.
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 from llvmlite import ir
-from numba import cfunc, njit, types
+from numba import njit, types
 from numba.extending import intrinsic
 
 from jittape.execute import maths
-from jittape.execute.primitives import load8, local, store8
-
-SIGNATURE = types.void(types.int64, types.int64, types.int64, types.int64)
+from jittape.execute.primitives import kernel, load8, local, store8
 
 
 def _caller(lane, lanes, arity):
@@ -47,6 +42,7 @@ def rest(args, dims, steps, i):
     return load8(args) + i * sx, load8(args + 8) + i * sy, sx, sy
 
 
+@kernel
 def loop8(args, dims, steps, data):
     """AVX-512. Strided and left-over elements go through a line on the stack."""
     fn = load8(data)
@@ -71,6 +67,7 @@ def loop8(args, dims, steps, data):
         i += m
 
 
+@kernel
 def loop4(args, dims, steps, data):
     """AVX2, as loop8."""
     fn = load8(data)
@@ -95,15 +92,6 @@ def loop4(args, dims, steps, data):
         i += m
 
 
-@functools.cache
-def _compiled(width: int) -> Any:
-    return cfunc(SIGNATURE, cache=True)(loop8 if width == 8 else loop4)
-
-
-def address(width: int) -> int:
-    return _compiled(width).address
-
-
 def _own(function):
     @intrinsic
     def apply(typingctx, x, y):
@@ -124,6 +112,7 @@ exp8 = _own(maths.exp)
 tanh8 = _own(maths.tanh)
 
 
+@kernel
 def exp_loop(args, dims, steps, data):
     """Strided and left-over elements go through a line on the stack."""
     n = load8(dims)
@@ -147,6 +136,7 @@ def exp_loop(args, dims, steps, data):
         i += m
 
 
+@kernel
 def tanh_loop(args, dims, steps, data):
     """As exp_loop."""
     n = load8(dims)
@@ -168,10 +158,3 @@ def tanh_loop(args, dims, steps, data):
         x += m * sx
         y += m * sy
         i += m
-
-
-@functools.cache
-def own_address(name: str) -> int:
-    """Of jittape's own function of float64 ("exp" or "tanh")."""
-    loop = {"exp": exp_loop, "tanh": tanh_loop}[name]
-    return int(cfunc(SIGNATURE, cache=True)(loop).address or 0)

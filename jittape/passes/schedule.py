@@ -124,6 +124,7 @@ def schedule(tape: Tape) -> Schedule:
         space,
         level,
         depth,
+        np.zeros(n, np.int32),
     )
     live = np.flatnonzero(kinds[info] != VIEW) if n else np.zeros(0, np.int64)
     alone = np.where(space[live] < 0, live, -1)
@@ -139,7 +140,7 @@ def schedule(tape: Tape) -> Schedule:
 
 
 def levelling(
-    first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, count, space, level, depth
+    first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, count, space, level, depth, readers
 ):
     """Assign space, level and depth; see the module's text. Compiled for long tapes.
 
@@ -147,7 +148,6 @@ def levelling(
     for the readers of the old array that were recorded before it, so that it can be in place.
     """
     n = len(info)
-    readers = np.zeros(n, np.int32)
     guard = 0
     for i in range(n):
         f = info[i]
