@@ -53,6 +53,8 @@ def environment(threads: int, jax_cache: Path | None) -> dict[str, str]:
     """Thread counts for every library, each by the variable it reads at import."""
     n = str(threads)
     variables = dict(os.environ)
+    # installed packages have their bytecode on disk, which a checkout would have, too
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
