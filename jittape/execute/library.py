@@ -15,7 +15,17 @@ import numpy as np
 from jittape.objects import Loaded, Unit, get
 
 _HERE = Path(__file__).parent
-_COMPILED = ("moves", "kernels", "joins", "vector", "strips", "sweep", "entry", "workers")
+_COMPILED = (
+    "moves",
+    "kernels",
+    "products",
+    "joins",
+    "vector",
+    "strips",
+    "sweep",
+    "entry",
+    "workers",
+)
 _METH_FASTCALL = 0x80
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from jittape.ops.declare import Kind, Signature
-from jittape.passes import kernels, views
+from jittape.passes import kernels, products, views
 from jittape.passes.views import View, broadcast, contiguous_strides
 
 # Ops that give their first operand with something replaced: in place where it dies.
 REPLACING = ("update", "add_at", "put", "scatter_add_to")
-PRODUCT = 512  # multiplications up to which jittape's own matrix product is used
 TEMP = -2  # pseudo slot: the region of the arena for temporaries of one step
 
 
@@ -164,7 +163,7 @@ def lower_call(
     if kind is Kind.ACCUMULATE:
         return accumulated(s, kernel, ops[0], out)
     if kind is Kind.GUFUNC:
-        return product(s, kernel, ops, out, temp)
+        return product(s, ops, out, temp)
     if kind is Kind.PLACE:
         if name == "place":
             calls += filled(out)
@@ -209,53 +208,34 @@ def accumulated(s: Signature, kernel: tuple, x: Operand, out: Operand) -> list[C
     return calls
 
 
-def product(
-    s: Signature, kernel: tuple, ops: list[Operand], out: Operand, temp: list[int]
-) -> list[Call]:
-    """matmul; its loop takes transposed operands by their strides, so they are not copied."""
+def product(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> list[Call]:
+    """matmul; the kernels take transposed operands by their strides, so they are not copied."""
     calls: list[Call] = []
-    if own_product(s):
-        kernel = ("product",)
-        a, b = ops
-    else:
+    a, b = ops
+    core = [o.strides[-2:] for o in (a, b, out)]
+    k, n = b.shape[-2:]
+
+    def over(o: Operand) -> tuple:
+        return o.over(out.shape[:-2] + o.shape[-2:])
+
+    m, loops = products.batched(out.shape, [over(a), over(b), out.strides], tuple(core))
+    kernel = products.kernel(s, (m, k, n), core[1])
+    if kernel is not None and kernel[0] == np.matmul:
         a, b = (readable(o, temp, calls) for o in ops)
-    batch = out.shape[:-2]
-    m, k = a.shape[-2:]
-    n = b.shape[-1]
-    over = [o.over(batch + o.shape[-2:])[: len(batch)] for o in (a, b)] + [out.strides[:-2]]
-    rows: list[list[int]] = []
-    for d, count in enumerate(batch):
-        if count == 1:
-            continue
-        line = [count] + [st[d] for st in over]
-        if rows and all(p == q * count for p, q in zip(rows[-1][1:], line[1:], strict=True)):
-            rows[-1] = [rows[-1][0] * count] + line[1:]
-        else:
-            rows.append(line)
-    last = rows.pop() if rows else [1, 0, 0, 0]
-    steps = (*last[1:], *a.strides[-2:], *b.strides[-2:], *out.strides[-2:])
+        if (a, b) != tuple(ops):  # copied
+            core = [o.strides[-2:] for o in (a, b, out)]
+            m, loops = products.batched(out.shape, [over(a), over(b), out.strides], tuple(core))
+    last = loops.pop() if loops else [1, 0, 0, 0]
+    steps = (*last[1:], *core[0], *core[1], *core[2])
     args = [(o.slot, o.offset) for o in (a, b, out)]
-    outer = [tuple(r) for r in rows]
-    return [*calls, Call(kernel, None, args, (last[0], m, k, n), steps, outer)]
-
-
-def own_product(s: Signature) -> bool:
-    """Whether a product is too small for BLAS."""
-    a, b = s.avals
-    return s.out.dtype == np.float64 and a.shape[-2] * a.shape[-1] * b.shape[-1] <= PRODUCT
+    outer = [tuple(r) for r in loops]
+    return [*calls, Call(kernel or (), None, args, (last[0], m, k, n), steps, outer)]
 
 
 def readable(o: Operand, temp: list[int], calls: list[Call]) -> Operand:
-    """BLAS reads a matrix one of whose strides is the item's; anything else is copied."""
-    (m, k), (sm, sk) = o.shape[-2:], o.strides[-2:]
-    item = o.itemsize
-    rows = sk == item and sm % item == 0 and sm >= k * item
-    columns = sm == item and sk % item == 0 and sk >= m * item
-    if rows or columns or m == 1 or k == 1 or m * k <= 64:
-        return o
-    core = views.view(o.shape, o.strides, 0, item)
-    t = contiguous(Operand(o.slot, o.offset, o.shape, core.strides, item), temp, calls)
-    return t
+    """`o`, or a copy of it that BLAS can read."""
+    v = views.view(o.shape, o.strides, 0, o.itemsize)
+    return o if products.readable(v) else contiguous(o, temp, calls)
 
 
 def indexed(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> list[Call]:

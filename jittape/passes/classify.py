@@ -14,8 +14,8 @@ import numpy as np
 
 from jittape.distinct import present
 from jittape.ops.declare import Kind, Signature, signatures
-from jittape.passes import kernels, views
-from jittape.passes.calls import REPLACING, callable_here, own_product, parts
+from jittape.passes import kernels, products, views
+from jittape.passes.calls import REPLACING, callable_here, parts
 from jittape.passes.views import View
 from jittape.tape import Tape
 
@@ -165,13 +165,10 @@ def describe(
         kernel = (s.op.name,)
         if kind in (Kind.GUFUNC, Kind.ACCUMULATE):
             kernel = kernels.find(s)
-        if kind is Kind.GUFUNC and s.out.ndim == 2 and not large and small_product(s, vs):
-            info = Info(number, LANES, s, ("product",), rels=(OTHER, OTHER))
-            m, k = s.avals[0].shape
-            out = views.whole(s.out.shape, 8)
-            strides = (0, 0, 0, *vs[0].strides, *vs[1].strides, *out.strides)
-            info.parts = ((1, m, k, s.out.shape[1]), strides)
-            return info
+        if kind is Kind.GUFUNC and not large:
+            single = small_product(s, vs)
+            if single is not None:
+                return Info(number, LANES, s, single[0], rels=(OTHER, OTHER), parts=single[1:])
         if kernel is not None and callable_here(s, vs):
             places = parts(s) if kind is Kind.PLACE else literal_part(s, row)
             if places and pokes(s, vs, large, places):
@@ -196,9 +193,12 @@ def joins_columns(s: Signature) -> bool:
     )
 
 
-def small_product(s: Signature, vs: list[View]) -> bool:
+def small_product(s: Signature, vs: list[View]) -> tuple | None:
+    """(kernel, dims, steps) of a product that the scalar sweep calls."""
     sizes = [v.size for v in vs] + [s.out.size]
-    return callable_here(s, vs) and own_product(s) and max(sizes) <= SMALL
+    if s.out.ndim != 2 or max(sizes) > SMALL or not callable_here(s, vs):
+        return None
+    return products.single(s, vs[0], vs[1])
 
 
 def literal_part(s: Signature, row: int) -> list:

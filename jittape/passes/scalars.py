@@ -9,6 +9,7 @@ import numpy as np
 
 from jittape.config import config
 from jittape.distinct import present
+from jittape.ops.declare import Kind
 from jittape.passes import classify as sch
 from jittape.passes import kernels, views
 from jittape.passes import opcodes as op
@@ -39,7 +40,7 @@ def opcode(info: Info, call: Any) -> int:
 
 def short_line(info: Info) -> tuple[int, int]:
     """(opcode, bytes written) of a line that is done without a call; -1 for others."""
-    if info.kind != sch.LANES or info.kernel == ("product",) or not info.n:
+    if info.kind != sch.LANES or info.sig.op.kind is Kind.GUFUNC or not info.n:
         return -1, 0
     chars = "".join(a.dtype.char for a in info.sig.avals)
     copied = info.kernel == ("move", (3, 8)) and chars == "d"
@@ -105,7 +106,7 @@ def line(info: Info) -> tuple[tuple, tuple, tuple]:
     """(kernel, dims, steps) of a call on a whole small value."""
     if info.kind == sch.SCALAR:
         return info.kernel, (1, 1, 1, 0), (0, 0, 0, 0)
-    if info.kernel == ("product",):
+    if info.sig.op.kind is Kind.GUFUNC:
         return info.kernel, *info.parts
     steps = tuple(x[0][1] if x else 0 for x in info.lines)
     if info.kind == sch.LANES_SUM:
