@@ -1,0 +1,127 @@
+"""Own matrix products: right for all shapes and layouts, and nothing touched beside the result."""
+
+import ctypes
+from itertools import product
+
+import numpy as np
+import pytest
+
+import jittape
+from jittape.execute.address import data_address
+from jittape.passes import products
+from jittape.program import compile_program
+
+LOOP = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
+DTYPES = [np.float64, np.float32]
+
+
+def multiply(kernel, a, b, c):
+    """c = a @ b for stacks of one axis, by the kernel's address."""
+    from jittape.execute import products as kernels
+
+    address = getattr(kernels, kernel).address
+    (count, m, k), n = a.shape, b.shape[-1]
+    args = np.array([data_address(x) for x in (a, b, c)])
+    dims = np.array([count, m, k, n])
+    steps = np.array(
+        [x.strides[0] for x in (a, b, c)] + [s for x in (a, b, c) for s in x.strides[1:]]
+    )
+    width = np.array([c.itemsize])
+    LOOP(address)(*(data_address(x) for x in (args, dims, steps, width)))
+
+
+def padded(rng, count, rows, columns, layout, dtype):
+    """A stack of random matrices in this layout, amid NaN."""
+    shape = (columns, rows) if layout == "transposed" else (rows, columns)
+    around = np.full((count, shape[0] + 2, shape[1] * (2 if layout == "spread" else 1) + 3), np.nan)
+    around = around.astype(dtype)
+    step = 2 if layout == "spread" else 1
+    x = around[:, 1:-1, 2 : 2 + step * shape[1] : step]
+    x[...] = rng.normal(size=x.shape)
+    return x.swapaxes(1, 2) if layout == "transposed" else x
+
+
+LAYOUTS = ["plain", "transposed", "spread"]
+SHAPES = {
+    "dots": [(1, 1, 1), (2, 3, 2), (3, 1, 4)],
+    "product": [*product((1, 3, 4, 5, 9), (1, 2, 7), (1, 2, 4, 5, 8, 9, 17))],
+    "wide": [
+        (1, 1, 1),
+        (3, 5, 2),
+        (13, 70, 10),
+        (7, 300, 33),
+        (25, 65, 100),
+        (6, 2, 41),
+        (24, 9, 64),
+    ],
+}
+
+
+@pytest.mark.parametrize("kernel", SHAPES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_kernels_multiply_and_touch_nothing_else(kernel, dtype):
+    if kernel == "dots" and dtype is np.float32:
+        pytest.skip("dots is for float64 only")
+    rng = np.random.default_rng(0)
+    tolerance = 1e-13 if dtype is np.float64 else 1e-4
+    for m, k, n in SHAPES[kernel]:
+        for left, right in product(LAYOUTS, LAYOUTS):
+            a = padded(rng, 2, m, k, left, dtype)
+            b = padded(rng, 2, k, n, right, dtype)
+            memory = np.full(2 * m * n + 32, 7.0, dtype)
+            c = memory[16:-16].reshape(2, m, n)
+            multiply(kernel, a, b, c)
+            np.testing.assert_allclose(
+                c, a.astype(float) @ b.astype(float), rtol=tolerance, atol=tolerance * k
+            )
+            assert (memory[:16] == 7.0).all() and (memory[-16:] == 7.0).all()
+
+
+@pytest.mark.parametrize("kernel", ["dots", "product", "wide"])
+def test_kernels_keep_what_is_not_finite(kernel):
+    a, b, c = np.ones((1, 3, 3)), np.ones((1, 3, 3)), np.empty((1, 3, 3))
+    a[0, 1, 1], b[0, 0, 2] = np.inf, np.nan
+    multiply(kernel, a, b, c)
+    with np.errstate(invalid="ignore"):  # NumPy's flag, not ours
+        want = a @ b
+    np.testing.assert_array_equal(c, want)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "kernel"),
+    [
+        (((3, 4), (4, 4)), "product"),
+        (((2, 2), (2, 2)), "dots"),
+        (((2, 2), (2, 2), np.float32), "product"),
+        (((128, 100), (100, 100)), "wide"),
+        (((64, 64), (64, 64)), "matmul"),
+        (((40, 1, 64, 8), (8, 64)), "wide"),  # a stack times one matrix is one product
+        (((7, 3, 3), (3, 3)), "product"),
+        (((7, 1, 3, 3), (2, 3, 3)), "product"),
+        (((1500, 40), (40, 20), np.float32), "wide"),
+        (((5, 6), (6, 7), np.complex128), "matmul"),
+    ],
+    ids=str,
+)
+def test_programs_multiply_with_the_kernel_chosen(shapes, kernel, monkeypatch):
+    monkeypatch.setattr(products, "blas_threads", lambda: 1)
+    *shapes, dtype = shapes if len(shapes) == 3 else (*shapes, np.float64)
+    rng = np.random.default_rng(1)
+    a, b = (rng.normal(size=s).astype(dtype) for s in shapes)
+    tape = jittape.trace(lambda a, b: a @ b)(a, b)
+    program = compile_program(tape)
+    used = {k[0] if isinstance(k[0], str) else k[0].__name__ for _, k, _ in program.relocations}
+    assert kernel in used
+    from jittape.execute.run import run
+
+    (have,) = run(program, (a, b))
+    tolerance = 1e-4 if dtype is np.float32 else 1e-12
+    np.testing.assert_allclose(have, a @ b, rtol=tolerance, atol=10 * tolerance)
+
+
+def test_bit_exact_programs_use_numpys_loop():
+    a, b = np.eye(3), np.ones((3, 3))
+    tape = jittape.trace(lambda a, b: a @ b)(a, b)
+    with jittape.config.override(bit_exact=True):
+        program = compile_program(tape)
+    assert [k[0] for _, k, _ in program.relocations if k[0] == np.matmul]
