@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import jittape
+from jittape.execute import library
 from jittape.execute.address import data_address
+from jittape.execute.run import run
 from jittape.passes import products
 from jittape.program import compile_program
 
@@ -17,9 +19,6 @@ DTYPES = [np.float64, np.float32]
 
 def multiply(kernel, a, b, c):
     """c = a @ b for stacks of one axis, by the kernel's address."""
-    from jittape.execute import products as kernels
-
-    address = getattr(kernels, kernel).address
     (count, m, k), n = a.shape, b.shape[-1]
     args = np.array([data_address(x) for x in (a, b, c)])
     dims = np.array([count, m, k, n])
@@ -27,7 +26,7 @@ def multiply(kernel, a, b, c):
         [x.strides[0] for x in (a, b, c)] + [s for x in (a, b, c) for s in x.strides[1:]]
     )
     width = np.array([c.itemsize])
-    LOOP(address)(*(data_address(x) for x in (args, dims, steps, width)))
+    LOOP(library.address(kernel))(*(data_address(x) for x in (args, dims, steps, width)))
 
 
 def padded(rng, count, rows, columns, layout, dtype):
@@ -112,8 +111,6 @@ def test_programs_multiply_with_the_kernel_chosen(shapes, kernel, monkeypatch):
     program = compile_program(tape)
     used = {k[0] if isinstance(k[0], str) else k[0].__name__ for _, k, _ in program.relocations}
     assert kernel in used
-    from jittape.execute.run import run
-
     (have,) = run(program, (a, b))
     tolerance = 1e-4 if dtype is np.float32 else 1e-12
     np.testing.assert_allclose(have, a @ b, rtol=tolerance, atol=10 * tolerance)
