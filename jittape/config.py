@@ -23,6 +23,11 @@ SETTINGS: dict[str, tuple[type, Any, str]] = {
     "max_tapes": (int, 64, "tapes kept per key (argument types and state); the oldest is dropped"),
     "max_keys": (int, 256, "keys kept per function; the oldest is dropped"),
     "max_retraces": (int, 32, "traces of one function after which a RetraceWarning is given"),
+    "loop_bytes": (
+        int,
+        1 << 28,
+        "carries that a scan recorded from now on keeps at a time for its reverse sweep",
+    ),
     "threads": (int, 0, "threads of large sweeps; 0: as many as there are cores"),
 }
 
@@ -40,6 +45,7 @@ class Config:
     max_tapes: int
     max_keys: int
     max_retraces: int
+    loop_bytes: int
     threads: int
     plain: bool  # derived: no debugging mode is on, so that a call need look at one attribute
 

@@ -6,8 +6,7 @@ from math import sin
 import numpy as np
 import pytest
 
-from jittape import checkpoint, grad, hessian, jacobian, jit, jvp, scan, trace, vmap
-from jittape.api import loop_op
+from jittape import checkpoint, config, grad, hessian, jacobian, jit, jvp, scan, trace, vmap
 from jittape.errors import TraceError
 
 RNG = np.random.default_rng(17)
@@ -52,7 +51,7 @@ BUDGETS = [1 << 27, 64, 40, 16]
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_derivatives_to_second_order(budget, reverse, monkeypatch):
-    monkeypatch.setattr(loop_op, "CARRY_BYTES", budget)
+    monkeypatch.setattr(config, "loop_bytes", budget)
     scanned, plain = losses(reverse)
     np.testing.assert_allclose(scanned(*ARGS), plain(*ARGS), rtol=1e-14)
     every = (0, 1, 2)
@@ -76,7 +75,7 @@ def test_derivatives_to_second_order(budget, reverse, monkeypatch):
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_captured_values_arrays_and_counters(budget, monkeypatch):
     """Matrix bodies, a captured array and tracer, an integer counter, float32 beside float64."""
-    monkeypatch.setattr(loop_op, "CARRY_BYTES", budget)
+    monkeypatch.setattr(config, "loop_bytes", budget)
     A = RNG.normal(size=(3, 3)) * 0.3
     table = np.arange(10.0)
 
@@ -237,7 +236,7 @@ def test_the_tape_does_not_grow_with_the_length():
 
 def test_a_million_steps_in_bounded_memory(monkeypatch):
     """Backward Euler's harmonic oscillator, against its closed form."""
-    monkeypatch.setattr(loop_op, "CARRY_BYTES", 1 << 20)
+    monkeypatch.setattr(config, "loop_bytes", 1 << 20)
     n, h = 1_000_000, 1e-6
 
     def final(state, w):

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+import jittape.api.loop_op
+import jittape.api.loop_segment  # noqa: F401  # both declare what is recorded here
 from jittape import tree
 from jittape.api.loop_body import intern
-from jittape.api.loop_op import run_loop
+from jittape.api.loop_run import run_loop
 from jittape.api.scan import hoisted
 from jittape.ops.declare import Kind
 from jittape.ops.shape import reshape

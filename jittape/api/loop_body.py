@@ -7,6 +7,7 @@ computes only these.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from jittape.locks import ForkSafeLock
 from jittape.ops import shape as layout
 from jittape.ops.elementwise import converted
 from jittape.passes.activity import needed_for
+from jittape.passes.simplify import simplify
 from jittape.tape import Const, Tape
 from jittape.types import Aval, aval
 
@@ -57,6 +59,15 @@ class Body:
         from jittape.program import compile_program
 
         return compile_program(self.tape)
+
+    @cached_property
+    def advance(self) -> Body:
+        """The body without its results: what computes carries again."""
+        if not self.results:
+            return self
+        outputs = self.tape.outputs[: self.n_carry]
+        tape, _ = simplify(dataclasses.replace(self.tape, outputs=outputs))
+        return intern(tape, self.n_fixed, self.n_carry)
 
     @cached_property
     def exact(self) -> tuple[Body, list[int], list[int]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jittape.api.loop_body import Body, packing
-from jittape.api.loop_op import Recording, divided, run_loop
+from jittape.api.loop_run import Recording, divided, run_loop
 from jittape.ops import shape as layout
 from jittape.ops.elementwise import converted
 from jittape.passes.batch import batch

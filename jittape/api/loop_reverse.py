@@ -2,23 +2,25 @@
 
 Each step is computed again from the carry before it, and its reverse sweep runs in a loop in the
 other direction. Where keeping each carry would take too much memory, only every save-th is kept,
-and a segment of steps is computed again, carries and all, when the reverse loop comes to it;
-segments too long for memory are themselves divided (the scheme of A. Griewank and A. Walther,
-"Evaluating Derivatives", ch. 12, with equal segments).
+and a segment of steps is computed again, carries and all, when the reverse loop comes to it. A
+segment whose carries do not fit either is reversed by the binomial schedule (`loop_segment`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isqrt
 from typing import Any
 
 import numpy as np
 
-from jittape.api.loop_body import Body, packing, stacked
-from jittape.api.loop_op import Recording, choose_save, divided, run_loop, scan_exact
+from jittape.api.loop_body import Body, Packing, packing, stacked
+from jittape.api.loop_run import Recording, choose_save, divided, most_carries, run_loop
 from jittape.ops import shape as layout
+from jittape.ops.declare import by_name
 from jittape.ops.elementwise import add
 from jittape.passes.differentiate import reverse
+from jittape.tape import Tape
 from jittape.types import Aval
 
 
@@ -64,7 +66,7 @@ def vjp(
             smaller, carries, _ = body.exact
             p = packing(smaller, length, save, False)
             some = (*fixed, *[carry[k] for k in carries], *rows)
-            packed = scan_exact(
+            packed = by_name["scan_exact"](
                 *some, body=smaller, length=length, backward=backward, save=save, progress=None
             )
             own = [k for k in carries if not body.carry[k].inexact]
@@ -72,7 +74,7 @@ def vjp(
                 kept[k] = x
     else:
         given = packing(body, length, 0, True).unpack(g)
-        _, _, kept = run_loop(body, length, fixed, carry, rows, backward, every)
+        _, _, kept = run_loop(body.advance, length, fixed, carry, rows, backward, every)
         g_kept = None
     g_carry, g_results = given[: len(floats)], given[len(floats) : len(floats) + len(moving)]
     if backward:  # in the order of the steps
@@ -109,13 +111,14 @@ def _pull(
     and the stacked cotangents of the inexact rows.
     """
     if every == 1:
-        step = _reverse_step(body, g_kept is not None)
+        step = reverse_step(body, g_kept is not None)
         streams = [*kept, *rows, *g_results, *(g_kept or [])]
         final, back, _ = run_loop(
             step, length, fixed, [*g_carry, *total], streams, backward=True, progress=progress
         )
         return final[: len(g_carry)], final[len(g_carry) :], back
     q = length // every
+    free = max(most_carries(body) - -(-length // every) - 1, 0)
     tail: list[Any] = []
     if q * every < length:  # the steps after the last full segment come first
         low = q * every
@@ -128,10 +131,11 @@ def _pull(
             g_carry,
             [_some(x, low, length) for x in g_results],
             total,
+            free,
         )
         if g_kept is not None:
             g_carry = [add(c, _one(x, q)) for c, x in zip(g_carry, g_kept, strict=True)]
-    segment = _reverse_segment(body, every, g_kept is not None)
+    segment = _reverse_segment(body, every, g_kept is not None, free)
 
     def cut(x: Any) -> Any:
         return layout.reshape(_some(x, 0, q * every), shape=(q, every, *x.shape[1:]))
@@ -160,18 +164,75 @@ def _segment(
     g_carry: list[Any],
     g_results: list[Any],
     total: list[Any],
+    free: int,
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """Some steps computed again from the carry before them, and their reverse sweep."""
-    every = choose_save(body, length)
-    _, _, kept = run_loop(body, length, fixed, carry, rows, save=every)
+    """Some steps computed again from the carry before them, and their reverse sweep, keeping `free`
+    carries more at a time."""
+    if length <= free + 2:
+        return _segment_kept(body, length, fixed, carry, rows, g_carry, g_results, total, 1)
+    packed = by_name["scan_segment"](
+        *fixed, *carry, *rows, *g_carry, *g_results, *total, body=body, length=length, free=free
+    )
+    leaves = segment_packing(body, length).unpack(packed)
+    n, m = len(g_carry), len(g_carry) + len(total)
+    return leaves[:n], leaves[n:m], leaves[m:]
+
+
+def _segment_kept(
+    body: Body,
+    length: int,
+    fixed: list[Any],
+    carry: list[Any],
+    rows: list[Any],
+    g_carry: list[Any],
+    g_results: list[Any],
+    total: list[Any],
+    every: int,
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """The same, keeping every `every`-th carry."""
+    _, _, kept = run_loop(body.advance, length, fixed, carry, rows, save=every)
     return _pull(body, length, every, fixed, kept, rows, g_carry, g_results, None, total)
+
+
+def segment_packing(body: Body, length: int) -> Packing:
+    """What the reverse sweep of a segment gives: cotangents of its first carry, of the fixed values
+    (added to those so far), and of its rows."""
+    rows = [stacked(a, length) for a in _inexact(body.rows)]
+    leaves = (*_inexact(body.carry), *_inexact(body.fixed), *rows)
+    dtypes = [a.dtype for a in leaves]
+    return Packing(leaves, np.result_type(*dtypes) if dtypes else np.dtype(np.float64))
+
+
+def segment_operands(body: Body, length: int) -> list[list[Aval]]:
+    """What it takes: fixed values, first carry, rows, and the cotangents of the last carry, of the
+    results, and of the fixed values so far."""
+    return [
+        list(body.fixed),
+        list(body.carry),
+        [stacked(a, length) for a in body.rows],
+        _inexact(body.carry),
+        [stacked(a, length) for a in _inexact(body.results)],
+        _inexact(body.fixed),
+    ]
+
+
+def segment_by_parts(body: Body, length: int) -> Tape:
+    """The reverse sweep of a segment in instructions that have rules of their own: of parts of
+    about sqrt(length) steps. Its derivatives are those of the op `scan_segment`."""
+    with Recording("reverse segment in parts") as r:
+        fixed, carry, rows, g_carry, g_results, total = (
+            r.inputs(avals) for avals in segment_operands(body, length)
+        )
+        every = max(isqrt(length), 2)
+        found = _segment_kept(body, length, fixed, carry, rows, g_carry, g_results, total, every)
+        return r.tape([segment_packing(body, length).pack([x for xs in found for x in xs])])
 
 
 def _inexact(avals: Sequence[Aval]) -> list[Aval]:
     return [a for a in avals if a.inexact]
 
 
-def _reverse_step(body: Body, with_kept: bool) -> Body:
+def reverse_step(body: Body, with_kept: bool) -> Body:
     """The body of the reverse loop: one step computed again and swept back."""
     tape = body.tape
     wrt = [v for v in range(tape.n_inputs) if tape.inputs[v].inexact]
@@ -194,7 +255,7 @@ def _reverse_step(body: Body, with_kept: bool) -> Body:
         return r.body([*to_carry, *total, *to_rows], len(own), len(carry) + len(total))
 
 
-def _reverse_segment(body: Body, every: int, with_kept: bool) -> Body:
+def _reverse_segment(body: Body, every: int, with_kept: bool, free: int) -> Body:
     """The body of the reverse loop over segments."""
     carry = _inexact(body.carry)
     with Recording("reverse segment") as r:
@@ -204,7 +265,9 @@ def _reverse_segment(body: Body, every: int, with_kept: bool) -> Body:
         rows = r.inputs([stacked(a, every) for a in body.rows])
         g_results = r.inputs([stacked(a, every) for a in _inexact(body.results)])
         g_kept = r.inputs(carry) if with_kept else []
-        to_carry, total, to_rows = _segment(body, every, own, now, rows, g_carry, g_results, total)
+        to_carry, total, to_rows = _segment(
+            body, every, own, now, rows, g_carry, g_results, total, free
+        )
         if with_kept:
             to_carry = [add(a, b) for a, b in zip(to_carry, g_kept, strict=True)]
         return r.body([*to_carry, *total, *to_rows], len(own), len(carry) + len(total))

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+import jittape.api.loop_op
+import jittape.api.loop_segment  # noqa: F401  # both declare what is recorded here
 from jittape import tree
 from jittape.api.loop_body import Body, intern, renumbered
-from jittape.api.loop_op import choose_save, run_loop
+from jittape.api.loop_run import choose_save, run_loop
 from jittape.ops.index import take
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
@@ -45,9 +47,10 @@ def scan(
 
     Returns (last carry, ys), ys with the rows y stacked along a first axis.
 
-    Memory for derivatives: the carry before each step, as long as these take no more than 128 MiB;
-    beyond that only some of them, and the steps between are computed again in the reverse sweep
-    (once; twice where even a segment's carries are too many, and so on).
+    Memory for derivatives: the carry before each step, as long as these take no more than
+    jittape.config.loop_bytes (256 MiB); beyond that only some of them at a time, and the steps
+    between are computed again in the reverse sweep, as often as the bound makes necessary
+    (binomial checkpointing, Griewank and Walther 2000).
     Raises TypeError where f changes the carry's structure or shapes, ValueError where lengths
     differ, TraceError where f branches on values.
     """
