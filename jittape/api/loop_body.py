@@ -7,7 +7,6 @@ computes only these.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,7 +65,7 @@ class Body:
         if not self.results:
             return self
         outputs = self.tape.outputs[: self.n_carry]
-        tape, _ = simplify(dataclasses.replace(self.tape, outputs=outputs))
+        tape, _ = simplify(self.tape.replace(outputs=outputs))
         return intern(tape, self.n_fixed, self.n_carry)
 
     @cached_property
