@@ -93,6 +93,21 @@ def _amul(b: Any, g: Any, v: Any) -> Any:
     return b.select(both, b.fmul(g, v), zero)
 
 
+def _scalar_amul(b: Any, g: Any, v: Any) -> Any:
+    """0 * inf and 0 * nan show as a nan of the product, which is rare."""
+    product = b.fmul(g, v)
+    before, odd, after = b.block, b.append_basic_block("nan"), b.append_basic_block("product")
+    b.cbranch(b.fcmp_unordered("uno", product, product), odd, after).set_weights([1, 2000])
+    b.position_at_end(odd)
+    other = _amul(b, g, v)
+    b.branch(after)
+    b.position_at_end(after)
+    result = b.phi(_D)
+    result.add_incoming(product, before)
+    result.add_incoming(other, odd)
+    return result
+
+
 def _intrinsic(name: str) -> Callable[[Any, Any], Any]:
     def call(b: Any, x: Any) -> Any:
         kind = "f64" if x.type == _D else f"v{x.type.count}f64"
@@ -150,12 +165,18 @@ _ONE: dict[int, Callable[[Any, Any], Any]] = {
 }
 
 
-def _single(r: _Rows, which: int, row: int = 0, known: dict[int, Any] | None = None) -> Any:
+def _single(
+    r: _Rows, which: int, row: int = 0, known: dict[int, Any] | None = None, seen: bool = True
+) -> Any:
     """The instruction of a plain row. known: operands that are at hand, by word."""
     words = (2,) if which in _ONE else (2, 3)
     xs = [(known or {}).get(k) or r.load(r.place(4 * row + k), _D) for k in words]
-    value = (_ONE if which in _ONE else _TWO)[which](r.b, *xs)
-    r.store(value, r.place(4 * row + 1))
+    if which == op.AMUL:
+        value = _scalar_amul(r.b, *xs)
+    else:
+        value = (_ONE if which in _ONE else _TWO)[which](r.b, *xs)
+    if seen:
+        r.store(value, r.place(4 * row + 1))
     return value
 
 
@@ -165,8 +186,8 @@ def _plain(r: _Rows, which: int) -> None:
 
 
 def _pair(r: _Rows, first: int, second: int, link: int) -> None:
-    value = _single(r, first)
-    _single(r, second, 1, {link: value})
+    value = _single(r, first, seen=link < op.UNSEEN)
+    _single(r, second, 1, {link % op.UNSEEN: value})
     r.done(2)
 
 

@@ -59,13 +59,14 @@ for _op in [*_LINES1, COPIED]:
 LINES[COPIED, "s"] = len(LINES)
 
 # Two rows as one: the second opcode is not read. The last entry says which operand of the second
-# row is the first row's target: 2, 3 or (0) neither.
-PAIR = 112
+# row is the first row's target: 2, 3 or (0) neither; UNSEEN is added where nothing else reads it,
+# so that it is not stored.
+PAIR, UNSEEN = 112, 4
 PAIRED = (ADD, SUBTRACT, MULTIPLY, AMUL, NEGATIVE)
 PAIRS: dict[tuple[int, int, int], int] = {}
 for _op in PAIRED:
     for _second in PAIRED:
-        for _from in (0, 2) if _second in UNARY else (0, 2, 3):
+        for _from in (0, 2, 6) if _second in UNARY else (0, 2, 3, 6, 7):
             PAIRS[_op, _second, _from] = PAIR + len(PAIRS)
 
-assert len(LINES) <= 32 and max(PAIRS.values()) < 256
+assert len(LINES) <= 32 and max(PAIRS.values()) < 255

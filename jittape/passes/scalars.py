@@ -60,10 +60,10 @@ def short_line(info: Info) -> tuple[int, int]:
     return op.LINE + k | eights << 8, 64 * eights
 
 
-def paired(code: np.ndarray, plain: np.ndarray) -> None:
+def paired(code: np.ndarray, plain: np.ndarray, once: np.ndarray) -> None:
     """Make superinstructions of neighbours, of those first whose second reads the first's result.
 
-    plain: which rows are such that may be one of a pair."""
+    plain: which rows are such that may be one of a pair; once: whose result is read just once."""
     both = plain[:-1] & plain[1:]
     if not both.any():
         return
@@ -72,12 +72,23 @@ def paired(code: np.ndarray, plain: np.ndarray) -> None:
     unary = _among(op.UNARY)[which[1:] & 255]
     link = np.where(code[1:, 2] == target, 2, np.where(~unary & (code[1:, 3] == target), 3, 0))
     chosen = alternate(both & (link > 0))
+    link += op.UNSEEN * (once[:-1] & (link > 0))
     taken = np.zeros(len(code), np.bool_)
     taken[:-1] |= chosen
     taken[1:] |= chosen
     chosen |= alternate(both & ~taken[:-1] & ~taken[1:])
     at = np.flatnonzero(chosen)
     code[at, 0] = _pair_codes()[which[at], which[at + 1], link[at]]
+
+
+def read_once(s: Schedule) -> np.ndarray:
+    """Which values a single operand of one instruction reads, and no result."""
+    tape = s.tape
+    live = np.array([f.kind != sch.VIEW for f in s.infos], np.bool_)[s.info]
+    read = s.root[tape.args[np.repeat(live, np.diff(tape.arg_ptr))]]
+    uses = np.bincount(read, minlength=tape.n_values)
+    uses[s.root[tape.outputs]] += 2
+    return uses == 1
 
 
 def alternate(edges: np.ndarray) -> np.ndarray:
@@ -96,7 +107,7 @@ def _among(opcodes: tuple[int, ...]) -> np.ndarray:
 
 @functools.cache
 def _pair_codes() -> np.ndarray:
-    table = np.full((len(op.SCALAR), len(op.SCALAR), 4), -1, np.int32)
+    table = np.full((len(op.SCALAR), len(op.SCALAR), 8), -1, np.int32)
     for trio, k in op.PAIRS.items():
         table[trio] = k
     return table
@@ -155,7 +166,9 @@ def emit(s: Schedule, places: Places, which: np.ndarray, call: Any) -> np.ndarra
         code[start[k] : start[k] + len(rows)] = rows
     may = np.zeros(len(code), np.bool_)
     may[at] = _among(op.PAIRED)[ops[plain] & 255]
-    paired(code, may)
+    once = np.zeros(len(code), np.bool_)
+    once[at] = read_once(s)[sel + first]
+    paired(code, may, once)
     return code
 
 
