@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from jittape.objects import Unit, get, is_kept
-
 # Steps from which on the compiled loop pays, a step taking about a microsecond on lists:
 LONG = 2000  # loaded in a millisecond from disk
 LONG_ALONE = 40_000  # the same where llvmlite has to be imported first (some 40 ms)
@@ -30,8 +28,9 @@ _pointer = ctypes.c_void_p
 
 
 @functools.cache
-def _unit(function: Callable, kinds: tuple[str, ...]) -> Unit:
+def _unit(function: Callable, kinds: tuple[str, ...]) -> Any:
     """kinds: of each argument, "" for an integer, else the dtype of a contiguous array."""
+    from jittape.objects import Unit
 
     def build() -> tuple[bytes, dict[str, int]]:
         from numba import from_dtype, types
@@ -48,9 +47,11 @@ def _unit(function: Callable, kinds: tuple[str, ...]) -> Unit:
 
 
 @functools.cache
-def _native(unit: Unit, kinds: tuple[str, ...]) -> Any:
+def _native(unit: Any, kinds: tuple[str, ...]) -> Any:
     """The function as Numba calls it inside: status f(result *, exception **, arguments...), an
     array being (owner, parent, length, item size, data, shape, stride)."""
+    from jittape.objects import get
+
     arguments: list[Any] = [_pointer, _pointer]
     for k in kinds:
         arguments += [_pointer, _pointer, _word, _word, _pointer, _word, _word] if k else [_word]
@@ -103,7 +104,11 @@ def fast(function: Callable, n: int) -> Callable:
         return _interpreted(function)
     if n > (LONG_COLD if "numba" in sys.modules else LONG_COLD_ALONE):
         return _compiled(function)
-    compiled, interpreted = _compiled(function), _interpreted(function)
-    return lambda *args: (compiled if is_kept(_unit(function, _kinds(args))) else interpreted)(
-        *args
-    )
+
+    def whichever(*args: Any) -> Any:
+        from jittape.objects import is_kept
+
+        form = _compiled if is_kept(_unit(function, _kinds(args))) else _interpreted
+        return form(function)(*args)
+
+    return whichever

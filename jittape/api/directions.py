@@ -16,7 +16,9 @@ from jittape.types import Aval
 CHUNK_BYTES = 1 << 28
 
 
-def choose_mode(mode: str, ins: Sequence[Aval], outs: Sequence[Aval], name: str) -> str:
+def choose_mode(
+    mode: str, ins: Sequence[Aval], outs: Sequence[Aval], name: str, holomorphic: bool = False
+) -> str:
     """ "forward" or "reverse"; raises TypeError where the result has no derivative."""
     for a in outs:
         if not a.inexact:
@@ -26,13 +28,14 @@ def choose_mode(mode: str, ins: Sequence[Aval], outs: Sequence[Aval], name: str)
             )
     complex_in = any(a.dtype.kind == "c" for a in ins)
     complex_out = any(a.dtype.kind == "c" for a in outs)
-    if complex_in and complex_out:
+    if complex_in and complex_out and not holomorphic:
         raise TypeError(
             f"{here()}: jacobian of {name}: a complex result of complex arguments has no single "
-            "complex Jacobian; split both into real and imaginary parts"
+            "complex Jacobian; use holomorphic=True where it is complex differentiable, or split "
+            "both into real and imaginary parts"
         )
     # one complex cotangent (tangent) says too little about a real input (output)
-    if complex_out or complex_in:
+    if (complex_out or complex_in) and not holomorphic:
         only = "forward" if complex_out else "reverse"
         if mode not in ("auto", only):
             side = "result" if complex_out else "argument"

@@ -13,6 +13,7 @@ from jittape.api.call import Transformed
 from jittape.api.signature import kept_from_the_second
 from jittape.passes.differentiate import forward, reverse
 from jittape.passes.simplify import simplify
+from jittape.tape import Tape
 from jittape.tracing.embed import embed
 from jittape.tracing.inner import Inner
 from jittape.tracing.patches import recorded
@@ -56,39 +57,50 @@ def pick(argnums: Argnums, args: tuple, name: str) -> tuple[int, ...]:
 
 
 @optional_function
-def grad(fun: Callable, argnums: Argnums = 0, *, has_aux: bool = False) -> Transformed:
+def grad(
+    fun: Callable, argnums: Argnums = 0, *, has_aux: bool = False, holomorphic: bool = False
+) -> Transformed:
     """Gradient of a scalar-valued function.
 
     fun: plain NumPy code; its value has one element (float32 or float64), or is a pair
     (value, aux) with has_aux. argnums: position(s) of the differentiated arguments, which may be
     nested containers of numbers and arrays; integers there are promoted to float64.
+    holomorphic: fun takes complex arguments to a complex number and is complex differentiable; the
+    gradient is f'(z), where that of a real fun is df/dx - i df/dy (both as in JAX).
 
     Returns a function of the same arguments that gives the gradient in the structure, shapes and
     dtypes of the argument (a tuple of them where argnums is a tuple), or (gradient, aux).
     Raises TypeError for bool, object or string arguments and for a complex, bool or non-scalar
-    result.
+    result (a real one, or a real argument, where holomorphic is asked for), and
+    DifferentiationError where fun turns out not to be holomorphic.
     """
-    return _gradient(fun, argnums, has_aux, with_value=False)
+    return _gradient(fun, argnums, has_aux, holomorphic, with_value=False)
 
 
 @optional_function
-def value_and_grad(fun: Callable, argnums: Argnums = 0, *, has_aux: bool = False) -> Transformed:
+def value_and_grad(
+    fun: Callable, argnums: Argnums = 0, *, has_aux: bool = False, holomorphic: bool = False
+) -> Transformed:
     """As `grad`, but returns (value, gradient), or ((value, aux), gradient) with has_aux."""
-    return _gradient(fun, argnums, has_aux, with_value=True)
+    return _gradient(fun, argnums, has_aux, holomorphic, with_value=True)
 
 
-def _gradient(fun: Callable, argnums: Argnums, has_aux: bool, with_value: bool) -> Transformed:
+def _gradient(
+    fun: Callable, argnums: Argnums, has_aux: bool, holomorphic: bool, with_value: bool
+) -> Transformed:
     name = getattr(fun, "__name__", str(fun))
 
     def record(*args: Any, **kwargs: Any) -> Any:
         with Inner(fun, args, kwargs, pick(argnums, args, name)) as inner:
             value, aux = split_aux(inner.run(), has_aux, name)
-            value = scalar(value, name)
+            value = scalar(value, name, holomorphic)
             extra, restore = traced_leaves(aux)
             # Simplified first: a value read many times has one adjoint, placed once.
             tape, _ = simplify(inner.finish([value, *extra]))
         wrt = range(len(inner.leaves))
         swept = reverse(tape, wrt, seeds=[int(tape.outputs[0])])
+        if holomorphic:
+            check_holomorphic(tape, swept, len(inner.leaves), name)
         out = embed(swept, [*inner.operands, value.dtype.type(1)])
         aux = restore(out[1 : 1 + len(extra)])
         per_argument = inner.per_argument(out[1 + len(extra) :])
@@ -108,7 +120,17 @@ def split_aux(out: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
     return out
 
 
-def scalar(value: Any, name: str) -> Any:
+def check_holomorphic(tape: Tape, swept: Tape, n_in: int, name: str) -> None:
+    """Raises unless a tape's sweep (its last inputs are the seeds) gives complex derivatives by
+    its first n_in inputs."""
+    from jittape.api.holomorphic import require_complex, require_linear
+
+    require_complex(tape.inputs[:n_in], name, "an argument")
+    require_complex([tape.aval(int(v)) for v in tape.outputs[:1]], name, "the result")
+    require_linear(swept, range(tape.n_inputs, swept.n_inputs), name)
+
+
+def scalar(value: Any, name: str, holomorphic: bool = False) -> Any:
     """A result of one element as a 0-d value; raises TypeError for anything else."""
     if not isinstance(value, (Tracer, np.ndarray, np.generic, int, float, complex)):
         raise TypeError(
@@ -116,13 +138,13 @@ def scalar(value: Any, name: str) -> Any:
             "use has_aux=True for further results"
         )
     value = value if isinstance(value, Tracer) else np.asarray(value)
-    if value.dtype.kind != "f":
+    if value.dtype.kind != "f" and not holomorphic:
         if value.dtype.kind in "iu" and not isinstance(value, Tracer):
             value = value.astype(np.float64)
         else:
             raise TypeError(
                 f"{here()}: {name} returned {value.dtype}; grad needs a real floating-point result"
-                " - use jacobian, or vjp with a cotangent of your own"
+                " - use holomorphic=True, jacobian, or vjp with a cotangent of your own"
             )
     if value.size != 1:
         raise TypeError(

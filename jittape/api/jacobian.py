@@ -14,7 +14,7 @@ import numpy as np
 from jittape import tree
 from jittape.api.call import Transformed
 from jittape.api.directions import choose_mode, chunks
-from jittape.api.gradients import Argnums, match, optional_function, pick, scalar
+from jittape.api.gradients import Argnums, check_holomorphic, match, optional_function, pick, scalar
 from jittape.ops import shape as layout
 from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward, reverse
@@ -28,7 +28,12 @@ from jittape.types import Aval
 
 @optional_function
 def jacobian(
-    fun: Callable, argnums: Argnums = 0, *, mode: str = "auto", sparse: bool = False
+    fun: Callable,
+    argnums: Argnums = 0,
+    *,
+    mode: str = "auto",
+    sparse: bool = False,
+    holomorphic: bool = False,
 ) -> Any:
     """All first derivatives of an array-valued function.
 
@@ -42,10 +47,18 @@ def jacobian(
     sparse: one scipy.sparse.csr_array instead, whose rows are the elements of all result leaves
     and whose columns are those of all argument leaves, one after another in row-major order; the
     pattern comes from the tape, and columns (or rows) of one colour are swept together.
+    holomorphic: arguments and results are complex, and fun is complex differentiable; the blocks
+    are df/dz.
 
     Raises TypeError for bool, object or string arguments, for an integer or bool result, and where
-    both argument and result are complex; ValueError for an unknown mode.
+    both argument and result are complex, unless holomorphic is asked for; then
+    DifferentiationError where fun turns out not to be. ValueError for an unknown mode, and for
+    holomorphic together with sparse.
     """
+    if holomorphic and sparse:
+        raise ValueError(
+            f"{here()}: there is no sparse jacobian with holomorphic=True; leave one out"
+        )
     if mode not in ("auto", "forward", "reverse"):
         raise ValueError(f"{here()}: mode must be 'auto', 'forward' or 'reverse', not {mode!r}")
     name = getattr(fun, "__name__", str(fun))
@@ -61,9 +74,9 @@ def jacobian(
             tape, _ = simplify(inner.finish(results))
         n_in = len(inner.leaves)
         ins, outs = tape.inputs[:n_in], [tape.aval(v) for v in tape.outputs.tolist()]
-        chosen = choose_mode(mode, ins, outs, name)
+        chosen = choose_mode(mode, ins, outs, name, holomorphic)
         sweep = _by_rows if chosen == "reverse" else _by_columns
-        blocks = sweep(tape, inner.operands, n_in)
+        blocks = sweep(tape, inner.operands, n_in, name if holomorphic else None)
         nested = []
         for row in blocks:
             per_argument = inner.per_argument(row)
@@ -121,10 +134,15 @@ def _rows(x: Any, start: int, stop: int) -> Any:
     return layout.strided_slice(x, index=((start, 1, stop - start), *rest))
 
 
-def _by_rows(tape: Tape, operands: Sequence[Any], n_in: int) -> list[list[Any]]:
-    """Blocks [result][argument leaf] by reverse sweeps, one per result element."""
+def _by_rows(
+    tape: Tape, operands: Sequence[Any], n_in: int, holomorphic: str | None
+) -> list[list[Any]]:
+    """Blocks [result][argument leaf] by reverse sweeps, one per result element. holomorphic: the
+    name of a function that has to be so."""
     outs = [tape.aval(v) for v in tape.outputs.tolist()]
     swept = reverse(tape, range(n_in), seeds=tape.outputs.tolist())
+    if holomorphic is not None:
+        check_holomorphic(tape, swept, n_in, holomorphic)
     if sum(a.size for a in outs) == 1:  # a scalar: nothing to batch
         seeds = [np.ones(a.shape, a.dtype) for a in outs]
         rows = embed(swept, [*operands, *seeds])[len(outs) :]
@@ -143,11 +161,15 @@ def _by_rows(tape: Tape, operands: Sequence[Any], n_in: int) -> list[list[Any]]:
     return blocks
 
 
-def _by_columns(tape: Tape, operands: Sequence[Any], n_in: int) -> list[list[Any]]:
-    """Blocks [result][argument leaf] by forward sweeps, one per argument element."""
+def _by_columns(
+    tape: Tape, operands: Sequence[Any], n_in: int, holomorphic: str | None
+) -> list[list[Any]]:
+    """Blocks [result][argument leaf] by forward sweeps, one per argument element; see _by_rows."""
     ins = tape.inputs[:n_in]
     outs = [tape.aval(v) for v in tape.outputs.tolist()]
     swept = forward(tape, range(n_in))
+    if holomorphic is not None:
+        check_holomorphic(tape, swept, n_in, holomorphic)
     columns = sweep_together(swept, operands, ins, len(outs))
     blocks = []
     for column, out in zip(columns, outs, strict=True):
@@ -162,19 +184,22 @@ def _by_columns(tape: Tape, operands: Sequence[Any], n_in: int) -> list[list[Any
 
 
 @optional_function
-def hessian(fun: Callable, argnums: Argnums = 0, *, sparse: bool = False) -> Any:
+def hessian(
+    fun: Callable, argnums: Argnums = 0, *, sparse: bool = False, holomorphic: bool = False
+) -> Any:
     """All second derivatives, by forward over reverse sweeps.
 
     Returns a function of the same arguments. For a scalar-valued fun of one array of shape s its
     result has shape (*s, *s); in general it has the structure of jacobian(jacobian(fun)), which is
     that of jax.hessian. sparse: a symmetric scipy.sparse.csr_array, for scalar-valued functions;
-    see `jacobian`. Raises as `jacobian` does.
+    holomorphic: d2f/dz2; see `jacobian`. Raises as `jacobian` does.
     """
-    if sparse:
+    if sparse and not holomorphic:
         from jittape.api.sparse import sparse_hessian
 
         return sparse_hessian(fun, argnums)
-    return jacobian(jacobian(fun, argnums, mode="reverse"), argnums, mode="forward")
+    rows = jacobian(fun, argnums, mode="reverse", sparse=sparse, holomorphic=holomorphic)
+    return jacobian(rows, argnums, mode="forward", holomorphic=holomorphic)
 
 
 @optional_function
