@@ -355,7 +355,7 @@ class Reach:
             for n in new:
                 if n in vars(x):
                     self._attribute(x, n, vars(x)[n], f"{x.__name__}.{n}")
-                elif _class_attribute(x, n) is not None or _class_attribute(type(x), n) is not None:
+                elif _class_attribute(x, n) is not None or _of_metaclass(x, n):
                     absent.add(n)  # inherited: an attribute of its own would hide it
             if absent:
                 self.shadows.setdefault(id(x), (vars(x), set()))[1].update(absent)
@@ -389,7 +389,7 @@ class Reach:
                     absent.add(n)
             elif type(held) in SCALARS or not hasattr(held, "__get__"):
                 self._attribute(x, n, held, text)
-            else:
+            elif not n.startswith("__"):  # special methods are looked up in the class
                 absent.add(n)  # a method: an instance attribute would hide it
         if absent and own is not None:
             self.shadows.setdefault(id(own), (own, set()))[1].update(absent)
@@ -398,6 +398,10 @@ class Reach:
         entry = self.attributes.setdefault(id(x), (x, {}, label))
         entry[1][name] = value
         self._push(value, label)
+
+
+def _of_metaclass(kind: type, name: str) -> bool:
+    return type(kind) is not type and _class_attribute(type(kind), name) is not None
 
 
 _NOTHING = object()
