@@ -1,10 +1,13 @@
 """Threads, processes and re-entrancy: the same functions from everywhere at once."""
 
 import concurrent.futures
+import importlib
 import multiprocessing
 import os
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,10 +50,10 @@ def inputs(seed):
 
 
 def hammer(seed, calls):
-    """Number of wrong results among these calls."""
+    """Number of wrong results among this many calls, half of them of each function."""
     wrong = 0
     xs = inputs(seed)
-    for i in range(calls):
+    for i in range(calls // 2):
         x = xs[(i * 7 + seed) % len(xs)]
         wrong += not np.allclose(branching(x), expected(x), rtol=1e-12)
         value, gradient = shared(x, float(seed))
@@ -66,7 +69,7 @@ def test_eight_threads_share_gradient_functions():
     sys.setswitchinterval(1e-5)
     try:
         with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-            wrong = list(pool.map(hammer, range(THREADS), [CALLS // 2] * THREADS))
+            wrong = list(pool.map(hammer, range(THREADS), [CALLS] * THREADS))
     finally:
         sys.setswitchinterval(old)
     assert wrong == [0] * THREADS
@@ -92,8 +95,82 @@ def test_many_threads_make_the_first_call_at_once():
 def test_four_forked_processes():
     hammer(0, 50)
     with multiprocessing.get_context("fork").Pool(4) as pool:
-        assert pool.starmap(hammer, [(k, 200) for k in range(4)]) == [0] * 4
+        assert pool.starmap(hammer, [(k, CALLS) for k in range(4)]) == [0] * 4
     assert hammer(1, 50) == 0
+
+
+def hammer_with_threads(calls):
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        return sum(pool.map(hammer, range(THREADS), [calls] * THREADS))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_eight_threads_in_each_of_four_forked_processes():
+    assert hammer_with_threads(50) == 0
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        assert pool.map(hammer_with_threads, [CALLS // 4] * 4) == [0] * 4
+
+
+LAYERS = """
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np, jittape
+from jittape.execute import threads
+if sys.argv[1] == "prange":  # what is used where jittape has no workers of its own
+    from jittape.execute.parallel import Prange
+    threads._make = Prange
+jittape.set_num_threads(2)
+x = np.linspace(0.0, 1.0, 300_000)
+f = jittape.value_and_grad(lambda x, k: np.sum(np.sin(x * k) * x))
+
+def right(k):
+    for _ in range(6):
+        value, slope = f(x, k)
+        np.testing.assert_allclose(slope, np.sin(x * k) + k * x * np.cos(x * k), rtol=1e-10)
+        np.testing.assert_allclose(value, np.sum(np.sin(x * k) * x), rtol=1e-10)
+    return True
+
+ks = [1.0, 2.0, 3.0, 4.0]
+assert right(1.0)
+with ThreadPoolExecutor(4) as pool:
+    assert all(pool.map(right, ks))
+assert threads._pool is not None  # it was large enough
+if hasattr(os, "fork"):
+    children = []
+    for k in ks:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if right(k) else 1)
+        children.append(child)
+    assert right(5.0)
+    assert [os.waitpid(c, 0)[1] for c in children] == [0] * 4
+assert right(1.0)
+import numba
+print("right", numba.threading_layer() if sys.argv[1] == "prange" else "own")
+"""
+
+
+@pytest.mark.parametrize("workers", ["own", "prange"])
+@pytest.mark.parametrize("layer", ["omp", "workqueue", "tbb"])
+def test_every_threading_layer_that_is_installed(layer, workers, tmp_path):
+    module = {"omp": "omppool", "workqueue": "workqueue", "tbb": "tbbpool"}[layer]
+    try:
+        importlib.import_module(f"numba.np.ufunc.{module}")
+    except ImportError as e:
+        pytest.skip(f"Numba's layer {layer} is not installed: {e}")
+    if workers == "own" and (layer != "omp" or sys.platform != "linux"):
+        pytest.skip("jittape's own workers (on Linux) use no layer: run once")
+    script = tmp_path / "script.py"
+    script.write_text(LAYERS)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore:.*fork.*:DeprecationWarning", str(script), workers],
+        capture_output=True, text=True, timeout=300,
+        env={**os.environ, "NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2",
+             "PYTHONPATH": str(Path(jittape.__file__).parents[1])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["right", layer if workers == "prange" else "own"], done.stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -104,7 +181,7 @@ def test_fork_while_other_threads_call():
 
     def work(seed):
         while not stop.is_set():
-            wrong.append(hammer(seed, 5))
+            wrong.append(hammer(seed, 10))
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(3)]
     for t in threads:
@@ -113,7 +190,7 @@ def test_fork_while_other_threads_call():
         with concurrent.futures.ProcessPoolExecutor(
             2, mp_context=multiprocessing.get_context("fork")
         ) as pool:
-            assert list(pool.map(hammer, range(4), [30] * 4)) == [0] * 4
+            assert list(pool.map(hammer, range(4), [60] * 4)) == [0] * 4
     finally:
         stop.set()
         for t in threads:

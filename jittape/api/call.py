@@ -21,7 +21,7 @@ from jittape.locks import ForkSafeLock
 from jittape.tape import Tape
 from jittape.tracing.embed import new_input, result_numbers
 from jittape.tracing.reach import reach_function
-from jittape.tracing.recorder import Trace, here, open_traces
+from jittape.tracing.recorder import Trace, close_above, here, open_traces
 from jittape.tracing.tracer import Tracer
 
 if TYPE_CHECKING:
@@ -255,6 +255,13 @@ class Transformed:
         return State(roots)
 
     def _trace(self, call: Call) -> tuple[Recorded, Answer]:
+        level = len(open_traces())
+        try:
+            return self._traced(call)
+        finally:
+            close_above(level)
+
+    def _traced(self, call: Call) -> tuple[Recorded, Answer]:
         self._traces += 1
         trace = Trace(getattr(self.fun, "__qualname__", str(self.fun)))
         with np.errstate(all="ignore"), trace:

@@ -17,7 +17,7 @@ from jittape.passes.evaluate import evaluate, evaluate_all
 from jittape.tape import Tape
 from jittape.tracing.embed import new_input, result_numbers
 from jittape.tracing.reach import reach_function
-from jittape.tracing.recorder import Trace
+from jittape.tracing.recorder import Trace, close_above, open_traces
 
 
 class InspectableTape(Tape):
@@ -100,6 +100,13 @@ def trace(fun: Callable) -> Callable[..., InspectableTape]:
         recording = Trace(getattr(fun, "__qualname__", str(fun)))
         leaves: list[Any] = []
         structure = tree.flatten((args, kwargs), leaves)
+        level = len(open_traces())
+        try:
+            return record(recording, structure, leaves)
+        finally:
+            close_above(level)
+
+    def record(recording: Trace, structure: Any, leaves: list[Any]) -> InspectableTape:
         with np.errstate(all="ignore"), recording:
             reach_function(fun)
             traced = [

@@ -103,7 +103,10 @@ class Paths:
         outcome: Any = None
         child: Branch | Recorded | None = self.root
         while child is not None:
-            leaf = next(child.tapes()) if isinstance(child, Branch) else child
+            leaf = next(child.tapes(), None) if isinstance(child, Branch) else child
+            if leaf is None:  # an interrupt came while it was built
+                self.strays.append(new)
+                return
             k = leaf.path.parting(new.path)
             if isinstance(child, Branch) and k >= child.depth and len(new.path) > child.depth:
                 branch, outcome = child, new.path.outcome(child.depth)
@@ -127,9 +130,10 @@ class Paths:
         if old in self.strays:
             self.strays.remove(old)
             return
-        branch = self._above.pop(old)
+        branch = self._above.pop(old, None)
         if branch is None:
-            self.root = None
+            if self.root is old:
+                self.root = None
             return
         for outcome, child in list(branch.children.items()):
             if child is old:
@@ -144,7 +148,8 @@ class Paths:
             grand = branch.parent
             key = None
             if grand is not None:
-                key = next(o for o, child in grand.children.items() if child is branch)
+                links = grand.children.items()
+                key = next((o for o, child in links if child is branch), None)
             self._hang(grand, key, last)
 
     def stray(self, tape: Recorded) -> None:

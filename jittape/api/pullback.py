@@ -24,7 +24,7 @@ from jittape.passes.simplify import simplify
 from jittape.tape import Tape
 from jittape.tracing.embed import embed
 from jittape.tracing.inner import Inner, differentiable
-from jittape.tracing.recorder import here, open_traces
+from jittape.tracing.recorder import close_above, here, open_traces
 from jittape.tracing.tracer import Tracer, trace_of
 from jittape.types import aval_of
 
@@ -44,6 +44,15 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
         known = (_with_aux if has_aux else _without_aux)(fun)
         if known is not None:
             return _replayed(known, name, primals, has_aux)
+    level = len(open_traces())
+    try:
+        return _at_once(fun, name, primals, has_aux)
+    finally:
+        close_above(level)
+
+
+def _at_once(fun: Callable, name: str, primals: tuple, has_aux: bool) -> tuple:
+    """vjp recorded here and now: on tracers, and where a function is used for the first time."""
     with Inner(fun, primals, {}, range(len(primals))) as inner:
         out, aux = split_aux(inner.run(), has_aux, name)
         extra, restore = traced_leaves(aux)

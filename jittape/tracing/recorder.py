@@ -54,6 +54,13 @@ def open_traces() -> list[Trace]:
     return _stack.traces
 
 
+def close_above(level: int) -> None:
+    """For a `finally` around outermost traces: an interrupt may come before `__exit__` has begun,
+    where nothing but the code around it can still close them."""
+    if len(_stack.traces) > level:
+        _stack.traces[level].close()
+
+
 def opened(trace: Trace) -> None:
     """A trace of a user's function opens; replaced by trace.patches."""
 
@@ -135,18 +142,24 @@ class Trace:
                 opened(self)
             return self
         except BaseException:  # KeyboardInterrupt may come anywhere
-            self.__exit__()
+            self.close()
             raise
 
-    def __exit__(self, *exc: Any) -> None:
+    def close(self) -> None:
+        """Close this trace and those above, which have been left by an exception that came while
+        they were closing. May be called again where that was interrupted: `open` falls last."""
         traces = _stack.traces
-        # those above have been left by an exception that came while they were closing
         for trace in traces[self.level :]:
-            trace.open = trace.fast = False
+            trace.fast = False
             trace.frame = None
             if trace.of_user:
                 closed(trace)
+            trace.open = False
         del traces[self.level :]
+        self.open = False
+
+    def __exit__(self, *exc: Any) -> None:
+        self.close()
         error = exc[1] if len(exc) > 1 else None
         for refused in self.refused:
             frame = refused.__traceback__
