@@ -20,8 +20,8 @@ from jittape.api.opaque import (
     sample_values,
     unpack,
 )
-from jittape.ops.declare import Kind, Op, by_name, declare
-from jittape.ops.elementwise import partial_jvp, partial_vjp, ufunc_infer
+from jittape.ops.declare import by_name
+from jittape.ops.elementwise import elementwise
 from jittape.ops.stop import stop
 from jittape.tracing.dispatch import implementations, ufuncs
 from jittape.tracing.recorder import here
@@ -204,19 +204,7 @@ def register_ufunc(ufunc: Any, partials: Sequence[Callable]) -> None:
     unique, k = name, 2
     while unique in by_name:
         unique, k = f"{name}_{k}", k + 1
-    op = declare(
-        Op(
-            name=unique,
-            kind=Kind.ELEMENTWISE,
-            infer=ufunc_infer(inner),
-            evaluate=inner,
-            vjp=partial_vjp(rules),
-            jvp=partial_jvp(rules),
-            kernel=inner,
-            numpy=(inner,),
-            doc="a ufunc of the user's own",
-        )
-    )
+    op = elementwise(inner, *rules, doc="a ufunc of the user's own", cases=(), name=unique)
     ufuncs[inner] = op
     if inner is not ufunc:
         ufuncs[ufunc] = op  # numba hands its own object to __array_ufunc__

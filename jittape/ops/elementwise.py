@@ -86,18 +86,19 @@ def elementwise(
     cases: tuple[Case, ...] | None = None,
     doc: str = "",
     selects: bool = False,
+    name: str = "",
 ) -> Op:
     """Declare a ufunc as an op. No partials: its derivative is zero wherever it exists.
 
+    name: of the op, by default that of the ufunc.
     selects: the partials are finite and 0 where an operand is not taken; its cotangent is then 0
     even for an infinite adjoint (`sqrt(maximum(v, 0))` where v < 0).
     """
-    name = ufunc.__name__
     if cases is None:
         cases = (UNARY_CASES, BINARY_CASES)[ufunc.nin - 1] if ufunc.nin < 3 else ()
     return declare(
         Op(
-            name=name,
+            name=name or ufunc.__name__,
             kind=Kind.ELEMENTWISE,
             infer=ufunc_infer(ufunc),
             evaluate=ufunc,

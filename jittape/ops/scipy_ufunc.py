@@ -6,14 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jittape.ops.declare import Case, Kind, Op, Refused, by_name, declare
-from jittape.ops.elementwise import (
-    BINARY_CASES,
-    UNARY_CASES,
-    partial_jvp,
-    partial_vjp,
-    ufunc_infer,
-)
+from jittape.ops.declare import Case, Op, Refused, by_name
+from jittape.ops.elementwise import BINARY_CASES, UNARY_CASES, elementwise
 
 Partial = Any
 Domain = tuple[float, float]
@@ -43,21 +37,14 @@ def special(ufunc: np.ufunc, *partials: Partial, domain: Any = None, kinks: str 
             for c in cases
         )
     domain = domain or (-2.0, 2.0)
-    return declare(
-        Op(
-            name=name,
-            kind=Kind.ELEMENTWISE,
-            infer=ufunc_infer(ufunc),
-            evaluate=ufunc,
-            vjp=partial_vjp(partials),
-            jvp=partial_jvp(partials),
-            kernel=ufunc,
-            numpy=(ufunc,),
-            domain=domain if isinstance(domain[0], tuple) else (domain,) * ufunc.nin,
-            kinks=kinks,
-            cases=cases,
-            doc=f"scipy.special.{ufunc.__name__}",
-        )
+    return elementwise(
+        ufunc,
+        *partials,
+        domain=domain if isinstance(domain[0], tuple) else (domain,) * ufunc.nin,
+        kinks=kinks,
+        cases=cases,
+        doc=f"scipy.special.{ufunc.__name__}",
+        name=name,
     )
 
 
