@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import jittape
-from jittape.ops.linalg import cholesky, solve_triangular
+from jittape.ops import cholesky as factors
+from jittape.ops.cholesky import cholesky, cholesky_pullback
+from jittape.ops.linalg import solve_triangular
 from jittape.program import compile_program
 
 rng = np.random.default_rng(0)
@@ -73,3 +75,34 @@ def test_cholesky_reads_the_lower_triangle(dtype, order):
 def test_a_zero_on_the_diagonal_is_an_error():
     with pytest.raises(np.linalg.LinAlgError, match="Singular"):
         solve_triangular.evaluate(np.diag([1.0, 0.0]), np.ones((2, 9)), lower=True, unit=False)
+
+
+@pytest.mark.parametrize("scipy", [True, False])
+@pytest.mark.parametrize(("n", "dtype"), [(5, "d"), (48, "d"), (49, "d"), (130, "d"), (100, "f")])
+def test_cotangent_of_a_factor_block_by_block(n, dtype, scipy, monkeypatch):
+    monkeypatch.setattr(factors, "scipy_is_here", lambda: scipy)
+    factor = np.tril(rng.normal(size=(n, n)) / n) + np.eye(n)
+    g = rng.normal(size=(n, n))
+    half = 1 - 0.5 * np.eye(n)
+    x = np.linalg.inv(factor)
+    s = x.T @ (np.tril(factor.T @ np.tril(g)) * half) @ x
+    want = np.tril((s + s.T) * half)
+    upper = np.triu(np.full((n, n), np.nan), 1)  # is not read
+    have = cholesky_pullback.evaluate((factor + upper).astype(dtype), (g + upper).astype(dtype))
+    assert have.dtype == dtype
+    scale = np.abs(want).max()
+    np.testing.assert_allclose(have, want, rtol=0, atol=scale * (1e-12 if dtype == "d" else 1e-4))
+
+
+def test_second_derivatives_through_a_large_factor():
+    n = 60
+    a = rng.normal(size=(n, n)) / n + 2 * np.eye(n)
+    along = rng.normal(size=(n, n))
+
+    def f(a):
+        return np.sum(np.sin(np.linalg.cholesky(a @ a.T)))
+
+    g, h = jittape.grad(f), jittape.hvp(f)
+    step = 1e-6
+    want = (g(a + step * along) - g(a - step * along)) / (2 * step)
+    np.testing.assert_allclose(h(a, along), want, rtol=0, atol=1e-7 * np.abs(want).max())

@@ -21,15 +21,8 @@ import numpy as np
 
 from jittape.ops.declare import Case, Kind, Op
 from jittape.ops.matrices import (
-    LOWER_ONLY,
-    adjoint,
     check_matrix,
-    conj,
-    diagonal_only,
-    from_lower,
     general,
-    hermitian,
-    hermitian_from_lower,
     lower,
     masked,
     on_stacks,
@@ -196,7 +189,7 @@ slogdet = on_stacks(
 )
 
 
-# -- triangular systems and cholesky -------------------------------------------------------------
+# -- triangular systems --------------------------------------------------------------------------
 
 
 def _solve_triangular(a: Any, b: Any, lower: bool, unit: bool) -> np.ndarray:
@@ -204,7 +197,7 @@ def _solve_triangular(a: Any, b: Any, lower: bool, unit: bool) -> np.ndarray:
     if not unit and np.any(np.diagonal(a, axis1=-2, axis2=-1) == 0):
         raise np.linalg.LinAlgError("Singular matrix")
     char = np.result_type(a, b).char
-    if a.ndim > 2 or b.ndim > 2 or not b.size or not _scipy_is_here():
+    if a.ndim > 2 or b.ndim > 2 or not b.size or not scipy_is_here():
         a = np.tril(a) if lower else np.triu(a)
         if unit:
             a = np.where(np.eye(a.shape[-1], dtype=bool), a.dtype.type(1), a)
@@ -226,7 +219,7 @@ def _solve_triangular(a: Any, b: Any, lower: bool, unit: bool) -> np.ndarray:
 
 
 @functools.cache
-def _scipy_is_here() -> bool:
+def scipy_is_here() -> bool:
     """NumPy has only the general solve."""
     return find_spec("scipy") is not None
 
@@ -266,62 +259,6 @@ solve_triangular = on_stacks(
             Case((general(2, 3, 3), (2, 3, 1)), {"lower": False, "unit": False}, "batched"),
         ),
         doc="X with T X = B, T one triangle of A (with ones on its diagonal where `unit`)",
-    )
-)
-
-
-def _halved(x: Any) -> Any:
-    """The lower triangle with half its diagonal (Murray's Phi)."""
-    return lower(x, -1) + diagonal_only(x) * 0.5
-
-
-def _cholesky_vjp(g: Any, out: Any, a: Any) -> tuple:
-    # G = L^-H Phi(L^H G_L) L^-1 in Murray's conjugated convention, hence the conj around it
-    p = _halved(matmul(adjoint(out), conj(g)))
-    if g.dtype.kind == "c":
-        p = lower(p, -1) + diagonal_only((p + conj(p)) * 0.5)
-    left = solve_triangular(adjoint(out), p, lower=False, unit=False)
-    # S L^-1 = (L^-H S^H)^H
-    s = adjoint(solve_triangular(adjoint(out), adjoint(left), lower=False, unit=False))
-    return (from_lower(conj(s)),)
-
-
-def _cholesky_jvp(tangents: tuple, out: Any, a: Any) -> Any:
-    t = hermitian_from_lower(tangents[0])
-    x = solve_triangular(out, t, lower=True, unit=False)
-    y = adjoint(solve_triangular(out, adjoint(x), lower=True, unit=False))
-    return matmul(out, _halved(y))
-
-
-def _cholesky(a: Any) -> np.ndarray:
-    a = np.asarray(a)
-    if a.ndim > 2 or len(a) < 32 or not _scipy_is_here():
-        return np.linalg.cholesky(a)
-    from scipy.linalg import lapack
-
-    # of the transposed memory the upper triangle: NumPy, which copies more, reads the lower one
-    potrf = getattr(lapack, {"f": "s", "d": "d", "F": "c", "D": "z"}[a.dtype.char] + "potrf")
-    factor, info = potrf(a.T, lower=0, clean=1)
-    if info:
-        raise np.linalg.LinAlgError("Matrix is not positive definite")
-    return factor.T
-
-
-cholesky = on_stacks(
-    Op(
-        name="cholesky",
-        kind=Kind.HOST,
-        infer=square("cholesky"),
-        evaluate=_cholesky,
-        vjp=_cholesky_vjp,
-        jvp=_cholesky_jvp,
-        kinks=LOWER_ONLY,
-        cases=(
-            Case((hermitian(3, 3),)),
-            Case((hermitian(2, 2, 2),), name="batched"),
-            Case((np.array([[4.0]]),), name="1x1"),
-        ),
-        doc="lower triangular L with L L^H = A",
     )
 )
 

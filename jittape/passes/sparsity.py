@@ -25,8 +25,8 @@ INDEX_OPERAND = {"take": 1, "scatter_add": 0, "put": 1, "scatter_add_to": 1}
 
 # ops on stacks of matrices (all operands have two core axes)
 ON_STACKS = {
-    "cholesky", "cofactor", "complement", "det", "eig", "eigh", "expm", "inv", "pinv", "qr",
-    "slogdet", "solve", "solve_triangular", "svd",
+    "cholesky", "cholesky_pullback", "cofactor", "complement", "det", "eig", "eigh", "expm",
+    "inv", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
 }  # fmt: skip
 
 Pattern = Any  # scipy.sparse.csr_array of bool, or frozenset

@@ -9,6 +9,7 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.functions.linalg import inexact, matrices
 from jittape.ops import linalg as ops
+from jittape.ops.cholesky import cholesky as _factor
 from jittape.ops.matrices import adjoint, hermitian_from_lower
 from jittape.ops.product import swap_last
 from jittape.ops.shape import reshape
@@ -78,7 +79,7 @@ def cholesky(
     """Cholesky factor of Hermitian positive definite matrices, upper unless `lower`; that
     triangle of `a` alone is read. As scipy.linalg.cholesky. Raises LinAlgError."""
     a = matrices("cholesky", a, square=True)
-    return ops.cholesky(a) if lower else adjoint(ops.cholesky(adjoint(a)))
+    return _factor(a) if lower else adjoint(_factor(adjoint(a)))
 
 
 def cho_factor(
