@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -191,6 +191,7 @@ class Packing:
         return layout.concatenate(*parts, axis=0)
 
 
+@lru_cache(1024)
 def packing(body: Body, length: int, save: int, inexact: bool) -> Packing:
     """Final carry, stacked results, and the carries before each save-th step (save > 0)."""
     carry = [a for a in body.carry if a.inexact == inexact]

@@ -10,6 +10,8 @@ The rules are in `loop_reverse` and `loop_forward`: they record loops themselves
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,35 +47,29 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
         """Run the loop; what it stacks is written where it will be read, once."""
         from jittape.execute.loop import repeat
 
+        p = _places(body, length, save, inexact)
         arrays = [
-            np.require(x, a.dtype, ["C", "A"])
-            for x, a in zip(args, _operands(body, length), strict=True)
-        ]
+            x if type(x) is np.ndarray and x.dtype == a.dtype and x.flags.carray
+            else np.require(x, a.dtype, ["C", "A"])
+            for x, a in zip(args, p.operands, strict=True)
+        ]  # fmt: skip
         fixed, carry, rows = divided(body, arrays)
-        n = -(-length // save) if save else 0
-        avals = [*body.carry, *[stacked(a, length) for a in body.results]]
-        avals += [stacked(a, n) for a in body.carry] if save else []
-        p = packing(body, length, save, inexact)
-        mine = [k for k, a in enumerate(avals) if a.inexact == inexact]
-        start = dict(zip(mine, p.starts, strict=False))
-
-        def room(k: int) -> np.ndarray:
-            a = avals[k]
-            if k in start and a.dtype == out.dtype:
-                return out[start[k] : start[k] + a.size].reshape(a.shape)
-            return np.empty(a.shape, a.dtype)
-
-        stacks = [room(k) for k in range(len(body.carry), len(avals))]
+        stacks = [
+            np.empty(a.shape, a.dtype)
+            if start < 0 or a.dtype != out.dtype
+            else out[start : start + a.size].reshape(a.shape)
+            for a, start in p.stacks
+        ]
         results, kept = stacks[: len(body.results)], stacks[len(body.results) :]
         final = repeat(
             body.program, length, fixed, carry, rows, results, kept if save else None,
             save or 1, backward, progress,
         )  # fmt: skip
-        leaves = [*final, *stacks]
-        for k in mine:
-            x = leaves[k]
-            if not np.may_share_memory(x, out):
-                out[start[k] : start[k] + x.size] = x.ravel()
+        for k, start in p.carries:
+            out[start : start + final[k].size] = final[k].ravel()
+        for x, (a, start) in zip(stacks, p.stacks, strict=True):
+            if start >= 0 and a.dtype != out.dtype:
+                out[start : start + a.size] = x.ravel()
 
     def evaluate(*args: Any, **params: Any) -> Any:
         p = packing(params["body"], params["length"], params["save"], inexact)
@@ -85,8 +81,26 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
     return evaluate
 
 
-def _operands(body: Body, length: int) -> list[Aval]:
-    return [*body.fixed, *body.carry, *[stacked(a, length) for a in body.rows]]
+@dataclass(frozen=True)
+class _Places:
+    """Of one loop: its operands; where in the packed result its carries go (number, start); and
+    what it stacks with where that starts there, or -1 where it is not part of this result."""
+
+    operands: list[Aval]
+    carries: list[tuple[int, int]]
+    stacks: list[tuple[Aval, int]]
+
+
+@lru_cache(1024)
+def _places(body: Body, length: int, save: int, inexact: bool) -> _Places:
+    operands = [*body.fixed, *body.carry, *[stacked(a, length) for a in body.rows]]
+    avals = [*body.carry, *[stacked(a, length) for a in body.results]]
+    if save:
+        avals += [stacked(a, -(-length // save)) for a in body.carry]
+    starts = iter(packing(body, length, save, inexact).starts)
+    placed = [(a, next(starts) if a.inexact == inexact else -1) for a in avals]
+    n = body.n_carry
+    return _Places(operands, [(k, x) for k, (_, x) in enumerate(placed[:n]) if x >= 0], placed[n:])
 
 
 def _batch(inexact: bool) -> Callable[..., Any]:

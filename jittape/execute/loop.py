@@ -5,6 +5,8 @@ Each step only moves addresses: what a step reads and writes stands where the ca
 
 from __future__ import annotations
 
+import ctypes
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,13 +44,13 @@ def repeat(
     before each `every`-th step. backward: rows are taken, and results written, from the last to
     the first. All arrays are contiguous and of the program's dtypes.
     """
-    step = _in_python
-    if _compiled_loop_fits(program):
-        step = _compiled
-        if n and (saved is None or every == 1 or every >= LONG_SEGMENT):
-            alone = as_loop(program, len(fixed), len(carry), saved is not None and every == 1)
-            if alone is not None:
-                step, program = _by_itself, alone
+    if n and (saved is None or every == 1 or every >= LONG_SEGMENT):
+        alone = as_loop(program, len(fixed), len(carry), saved is not None and every == 1)
+        if alone is not None:
+            return _by_itself(
+                alone, n, fixed, carry, rows, results, saved, every, backward, progress
+            )
+    step = _compiled if _compiled_loop_fits(program) else _in_python
     return step(program, n, fixed, carry, rows, results, saved, every, backward, progress)
 
 
@@ -81,19 +83,21 @@ def _by_itself(
     try:
         for slot, value in linked.refresh:
             _refresh(linked, ws, slot, value)
+        base = array("q", ws.base)
+        for k, x in enumerate(fixed):
+            base[FIRST_SLOT + k] = _address_of(x)
         given = [*fixed, *carry, *[None] * len(rows), *linked.consts]
         for v, offset in program.places.resident:
             x = given[v]
             if x is not None:
-                ws.arena[offset : offset + x.nbytes] = np.ravel(x).view(np.uint8)
-        base = np.zeros(loop.counter + 1, np.int64)
-        base[: loop.first_stream] = ws.base
-        base[FIRST_SLOT : FIRST_SLOT + len(fixed)] = [*map(_address_of, fixed)]
-        streams = [(_start(x, backward), _stride(x, backward)) for x in (*rows, *results)]
+                ctypes.memmove(base[0] + offset, _address_of(x), x.nbytes)
+        for x in (*rows, *results):
+            base.extend((_start(x, backward), _stride(x, backward)))
         if saved is not None and every == 1:
-            streams += [(_start(x, False), _stride(x, False)) for x in saved]
-        base[loop.first_stream : loop.counter] = [x for pair in streams for x in pair]
-        at = address.data_address(base)
+            for x in saved:
+                base.extend((_start(x, False), _stride(x, False)))
+        base.append(0)
+        at = base.buffer_info()[0]
         now = [_carried(program, ws, len(fixed) + c) for c in range(len(carry))]
         for low, high in _blocks(n, progress, every if saved is not None and every > 1 else n):
             if saved is not None and every > 1 and low % every == 0:
@@ -218,6 +222,8 @@ def _compiled(
 
 
 def _address_of(x: np.ndarray) -> int:
+    if address.layout_known:
+        return ctypes.c_int64.from_address(id(x) + 16).value
     return address.data_address(x)
 
 
@@ -227,5 +233,5 @@ def _stride(x: np.ndarray, backward: bool) -> int:
 
 
 def _start(x: np.ndarray, backward: bool) -> int:
-    at = address.data_address(x)
+    at = _address_of(x)
     return at + (x.nbytes - x.nbytes // max(x.shape[0], 1)) if backward else at

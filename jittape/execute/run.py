@@ -98,6 +98,8 @@ class Linked:
         ]
         self.n_slots = tape.first + len(tape.outputs)
         self.out_slot = FIRST_SLOT + tape.first
+        self.const_slot = FIRST_SLOT + n_in
+        self.arrays: dict[int, tuple] = {}
         words = program.words.tolist()
         types = [id(np.ndarray)]
         for a in tape.inputs:
@@ -273,24 +275,31 @@ def _array(
     linked: Linked, ws: Workspace, value: int, inputs: Sequence[Any], outs: tuple
 ) -> np.ndarray:
     """A value of the running sweep as an array over its memory."""
-    program = linked.program
-    s, places, tape = program.schedule, program.places, program.tape
-    r = int(s.root[value])
-    v = views.views[s.view[value]]
-    dtype = tape.aval(value).dtype
-    if v.size == 0:  # has no place
-        return np.empty(v.shape, dtype)
-    slot = int(places.slot[r])
-    offset = int(places.offset[r]) + v.offset
+    found = linked.arrays.get(value)
+    if found is None:
+        found = linked.arrays[value] = _place(linked.program, value)
+    slot, shape, dtype, offset, strides = found
     if slot == 0:
         buffer: Any = ws.arena
-    elif slot < FIRST_SLOT + len(tape.inputs):
+    elif slot < 0:  # has no place
+        return np.empty(shape, dtype)
+    elif slot < linked.const_slot:
         buffer = np.asarray(inputs[slot - FIRST_SLOT])
     elif slot < linked.out_slot:
-        buffer = linked.consts[slot - FIRST_SLOT - len(tape.inputs)]
+        buffer = linked.consts[slot - linked.const_slot]
     else:
         buffer = outs[slot - linked.out_slot]
-    return np.ndarray(v.shape, dtype, buffer, offset, v.strides)
+    return np.ndarray(shape, dtype, buffer, offset, strides)
+
+
+def _place(program: Program, value: int) -> tuple:
+    """(slot or -1, shape, dtype, offset, strides) of a value."""
+    s, places = program.schedule, program.places
+    r = int(s.root[value])
+    v = views.views[s.view[value]]
+    slot = int(places.slot[r]) if v.size else -1
+    dtype = program.tape.aval(value).dtype
+    return slot, v.shape, dtype, int(places.offset[r]) + v.offset, v.strides
 
 
 def _host(linked: Linked, ws: Workspace, i: int, inputs: Sequence[Any], outs: tuple) -> Any:

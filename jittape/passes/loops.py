@@ -14,7 +14,7 @@ import numpy as np
 
 from jittape.passes import opcodes as op
 from jittape.passes import views
-from jittape.passes.classify import COPY_IN
+from jittape.passes.classify import COPY_IN, GUARD
 from jittape.passes.lower import END, HEADER, SCALARS, Words, kernel_table
 from jittape.passes.memory import ARENA, FIRST_SLOT, Places, plan
 from jittape.passes.scalars import Addresses, emit
@@ -46,6 +46,8 @@ def plan_loop(tape: Tape, n_fixed: int, n_carry: int, keep: bool) -> Loop | None
         return None
     s = schedule(tape)
     steps = len(s.bounds) - 1
+    if any(f.kind == GUARD for f in s.infos):  # who stops there cannot say at which step
+        return None
     if steps > 1 or (steps and s.space[s.order[0]] != 0):
         return None
     places = plan(s, tuple(range(n_fixed, n_fixed + n_carry)))
