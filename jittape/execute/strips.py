@@ -34,7 +34,8 @@ TABLE_WORDS = MAX_OPERANDS * ROW // 8
 LINES_WORDS = MAX_OPERANDS * STRIP // 8 + 8
 
 _I64 = ir.IntType(64)
-_BYTES = ir.VectorType(ir.IntType(8), LANES)
+_I8 = ir.IntType(8)
+_BYTES = ir.VectorType(_I8, LANES)
 
 
 def _word(n: int) -> Any:
@@ -47,13 +48,6 @@ def _truth(b: Any, x: Any) -> Any:
 
 def _bits(b: Any, mask: Any) -> Any:
     return b.bitcast(b.sext(mask, VI), VD)
-
-
-def _amul(b: Any, x: Any, y: Any) -> Any:
-    zero = splat(0.0)
-    gx = b.select(b.fcmp_unordered("!=", y, zero), x, zero)
-    gy = b.select(b.fcmp_unordered("!=", x, zero), y, zero)
-    return b.fmul(gx, gy)
 
 
 def _larger(sign: str) -> Any:
@@ -90,7 +84,6 @@ BINARY: dict[str, Any] = {
     "subtract": lambda b, x, y: b.fsub(x, y),
     "subtract_from": lambda b, x, y: b.fsub(y, x),
     "multiply": lambda b, x, y: b.fmul(x, y),
-    "amul": _amul,
     "divide": lambda b, x, y: b.fdiv(x, y),
     "divide_into": lambda b, x, y: b.fdiv(y, x),
     "maximum": _larger(">"),
@@ -214,6 +207,8 @@ class _Machine:
                 b.select(_truth(b, acc[j]), self.vector(here, j), self.vector(other, j))
                 for j in every
             ]
+        if name == "amul":
+            return self.amul(here)
         if name == "sum":
             self.sum(here)
             return acc
@@ -234,6 +229,34 @@ class _Machine:
             both = b.asm(kind, "", same, xs, True)
             xs = [b.extract_value(both, k) for k in range(LENGTH)]
         return xs
+
+    def amul(self, here: tuple[Any, Any]) -> list:
+        """The product, and 0 where a factor is 0: which differs only where the product is nan, and
+        that is rare. One comparison looks at two vectors of products for nan."""
+        b = self.b
+        ys = [self.vector(here, j) for j in range(LENGTH)]
+        products = [b.fmul(x, y) for x, y in zip(self.acc, ys, strict=True)]
+        odd = [b.fcmp_unordered("uno", p, q) for p, q in zip(products[::2], products[1::2], strict=True)]
+        while len(odd) > 1:
+            odd = [b.or_(p, q) for p, q in zip(odd[::2], odd[1::2], strict=True)]
+        some = b.icmp_unsigned("!=", b.bitcast(odd[0], _I8), ir.Constant(_I8, 0))
+        usual, mend, after = b.block, b.append_basic_block("mend"), b.append_basic_block("after")
+        b.cbranch(some, mend, after)
+        b.position_at_end(mend)
+        zero = splat(0.0)
+        mended = []
+        for x, y, p in zip(self.acc, ys, products, strict=True):
+            none = b.or_(b.fcmp_ordered("==", x, zero), b.fcmp_ordered("==", y, zero))
+            mended.append(b.select(none, zero, p))
+        b.branch(after)
+        b.position_at_end(after)
+        found = []
+        for p, q in zip(products, mended, strict=True):
+            value = b.phi(VD)
+            value.add_incoming(p, usual)
+            value.add_incoming(q, mend)
+            found.append(value)
+        return found
 
     def sum(self, here: tuple[Any, Any]) -> None:
         """Onto a vector of partial sums; elements from `left` on do not count."""

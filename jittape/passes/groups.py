@@ -91,6 +91,8 @@ class Lowering:
         self.g.cost = sum(self.count(m.dims) for m in self.g.body) * blocks
         self.g.body = strips.fuse(self.g.body, fused)
         self.assign()
+        if len(self.g.body) == 1 and not self.g.scratch:  # nothing to keep in the cache
+            self.g.block_rows = self.g.chunk_rows
 
     def count(self, dims: int) -> int:
         return self.g.block_rows * (self.c if dims == DIMS_FULL else 1)
