@@ -11,7 +11,7 @@ from jittape.passes.strips import CODES, HEADER
 from jittape.program import compile_program
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 5e-324, 1e308, 0.5]
-SIZES = [513, 1000, 1024, 4099]  # below 513 elements the scalar sweep takes them
+SIZES = [513, 577, 1000, 1024, 4099]  # below 513 elements the scalar sweep takes them
 # each of the machine's instructions, its operands made in the run, in memory, or scalar
 FORMS = {
     "add": lambda x, y, s: (x * 2 + y) + (s + x),

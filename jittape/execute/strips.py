@@ -9,7 +9,8 @@ element and kernel, this 0.055 (Zen 4).
 Operands are a table of (address, mask, width of a vector in bytes): vector j of the strip that
 begins `at` bytes into the block lies at address + (at & mask) + j * width. Scalars are a
 vector that is read again and again (mask and width 0), strips of the machine's own have mask 0.
-What is left of a block after the last whole strip is copied to strips of the machine's own.
+The last strip of a block overlaps the one before it, since what it computes again comes out the
+same; only sums leave these elements out. A block that is shorter than a strip is copied.
 """
 
 from __future__ import annotations
@@ -115,8 +116,8 @@ if cpu.vector_fma():
 class _Machine:
     """Builds the loop over the instructions of one strip."""
 
-    def __init__(self, b: Any, table: Any, code: Any, stop: Any, at: Any, left: Any):
-        self.b, self.table, self.at, self.left = b, table, at, left
+    def __init__(self, b: Any, table: Any, code: Any, stop: Any, at: Any, skip: Any):
+        self.b, self.table, self.at, self.skip = b, table, at, skip
         before = b.block
         head, join, end = (b.append_basic_block(n) for n in ("head", "join", "end"))
         b.branch(head)
@@ -236,7 +237,10 @@ class _Machine:
         b = self.b
         ys = [self.vector(here, j) for j in range(LENGTH)]
         products = [b.fmul(x, y) for x, y in zip(self.acc, ys, strict=True)]
-        odd = [b.fcmp_unordered("uno", p, q) for p, q in zip(products[::2], products[1::2], strict=True)]
+        odd = [
+            b.fcmp_unordered("uno", p, q)
+            for p, q in zip(products[::2], products[1::2], strict=True)
+        ]
         while len(odd) > 1:
             odd = [b.or_(p, q) for p, q in zip(odd[::2], odd[1::2], strict=True)]
         some = b.icmp_unsigned("!=", b.bitcast(odd[0], _I8), ir.Constant(_I8, 0))
@@ -259,23 +263,24 @@ class _Machine:
         return found
 
     def sum(self, here: tuple[Any, Any]) -> None:
-        """Onto a vector of partial sums; elements from `left` on do not count."""
+        """Onto a vector of partial sums; the first `skip` elements do not count."""
         b = self.b
         place = self.address(here, 0)
+        nothing = ir.Constant(VI, ir.Undefined)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
+        first = b.insert_element(nothing, self.skip, _word(0))
+        skip = b.shuffle_vector(first, nothing, everywhere)
         terms: list = []
         for j, x in enumerate(self.acc):
             lanes = ir.Constant(VI, [_word(LANES * j + k) for k in range(LANES)])
-            left = b.insert_element(ir.Constant(VI, ir.Undefined), self.left, _word(0))
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
-            left = b.shuffle_vector(left, ir.Constant(VI, ir.Undefined), mask)
-            terms.append(b.select(b.icmp_signed("<", lanes, left), x, splat(0.0)))
+            terms.append(b.select(b.icmp_signed(">=", lanes, skip), x, splat(0.0)))
         while len(terms) > 1:
             terms = [b.fadd(x, y) for x, y in zip(terms[::2], terms[1::2], strict=True)]
         b.store(b.fadd(b.load(place, align=8), terms[0]), place, align=8)
 
 
 @intrinsic
-def run(typingctx, table, code, stop, at, left):
+def run(typingctx, table, code, stop, at, skip):
     """All instructions on the strip `at` bytes into the block."""
 
     def codegen(context, builder, signature, args):
@@ -286,14 +291,14 @@ def run(typingctx, table, code, stop, at, left):
 
 
 @njit
-def turn_to_lines(args, steps, table, lines, n_in, n_moved, first, count):
-    """Copy what is left of the inputs to strips of our own, and let results go to such."""
+def turn_to_lines(args, steps, table, lines, n_in, n_moved, skip, n):
+    """Copy the inputs to the ends of strips of our own, and let results go to such."""
     for k in range(n_moved):
         step = load8(steps + 8 * k)
         if step:
             line = lines + STRIP * k
             if k < n_in:
-                move(line, load8(args + 8 * k) + first * step, count * step)
+                move(line + skip * step, load8(args + 8 * k), n * step)
             store8(table + ROW * k, line)
             store8(table + ROW * k + 8, 0)
 
@@ -334,22 +339,24 @@ def strips(args, dims, steps, data):
                 store8(row + 16, LANES * step)
         row += ROW
         line += STRIP
+    full = LANES * LENGTH
     at = 0
     left = n
+    skip = 0
+    if n < full:
+        skip = full - n
+        turn_to_lines(args, steps, table, lines, n_in, n_moved, skip, n)
     while left > 0:
-        now = LANES * LENGTH
-        if left < now:
-            now = left
-            turn_to_lines(args, steps, table, lines, n_in, n_moved, n - left, left)
-            at = 0
-        run(table, code, stop, at, now)  # once in the text: it is long
+        if at and left < full:
+            skip = full - left
+            at -= 8 * skip
+        run(table, code, stop, at, skip)  # once in the text: it is long
         at += STRIP
-        left -= now
-        if now < LANES * LENGTH:
-            for k in range(n_in, n_moved):
-                step = load8(steps + 8 * k)
-                target = load8(args + 8 * k) + (n - now) * step
-                move(target, lines + STRIP * k, now * step)
+        left -= full
+    if n < full:
+        for k in range(n_in, n_moved):
+            step = load8(steps + 8 * k)
+            move(load8(args + 8 * k), lines + STRIP * k + skip * step, n * step)
     for k in range(n_moved, n_args):
         line = lines + STRIP * k
         acc = load8(args + 8 * k)
