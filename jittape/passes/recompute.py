@@ -144,7 +144,8 @@ class _Uses:
                     total += cost[q] if good[q] else np.inf
                 elif r >= first and s.space[q] > 0 and s.level[q] != MEMORY:
                     # a row-level value, which has to be in memory for it
-                    total += np.inf if not self.crossing[q] and not self.stored[q] else LOAD
+                    near = LOAD if full else 0.05
+                    total += np.inf if not self.crossing[q] and not self.stored[q] else near
                 else:
                     total += LOAD if full else 0.05
             cost[i] = total
