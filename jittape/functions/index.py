@@ -9,7 +9,6 @@ guarded, because shapes depend on it.
 from __future__ import annotations
 
 import sys
-from _thread import get_ident
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -25,6 +24,7 @@ from jittape.ops import shape as layout
 from jittape.ops.guards import guard_true
 from jittape.ops.reduce import all as all_of
 from jittape.tracing.recorder import here
+from jittape.tracing.rows import FULL
 from jittape.tracing.tracer import Tracer, cast, signature, tracer_method
 from jittape.tracing.views import as_view, layout_flags
 from jittape.types import aval
@@ -112,7 +112,8 @@ def element(x: Tracer, i: int, depth: int = 1) -> Tracer:
     trace = x._trace
     a = x._aval
     sig = ops.take.memo.get(a)
-    if sig is None or not trace.fast or trace.thread != get_ident():
+    frame = sys._getframe(depth)
+    if sig is None or not (frame is trace.frame or trace.follow(frame)):
         return _element(x, i)
     n = a.shape[0]
     j = i if i >= 0 else i + n
@@ -121,18 +122,15 @@ def element(x: Tracer, i: int, depth: int = 1) -> Tracer:
     number = trace.literals.get((j, "int64"))
     if number is None:
         number = trace.position_literal(j)
-    frame = sys._getframe(depth)
-    c = trace.code_ids.get(id(frame.f_code), -1)
-    if c < 0:
-        return _element(x, i)
     value = x._value[j]
-    index = len(trace.sigs)
+    index = trace.base + len(trace.sigs)
     args = trace.args
     args.append(number_of_x)
     args.append(number)
+    trace.where.append(trace.start + frame.f_lasti)
     trace.sigs.append(sig.id)
-    trace.where_code.append(c)
-    trace.where_lasti.append(frame.f_lasti)
+    if len(trace.sigs) >= FULL:
+        trace.pack()
     if sig.out.ndim:
         row = as_view(trace, sig, (x, np.int64(j)), index, value)
         if row is not None:

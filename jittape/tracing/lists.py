@@ -15,6 +15,8 @@ import numpy as np
 from jittape.tracing import patches
 from jittape.tracing.buffers import holds
 from jittape.tracing.dispatch import implementations, lookup, ufuncs
+from jittape.tracing.operators import of_ufunc
+from jittape.tracing.tracer import Tracer
 
 _SEQUENCES = (list, tuple)
 _METHODS = ("reduce", "accumulate", "outer", "reduceat", "at")
@@ -35,11 +37,21 @@ def _is_traced(x: Any) -> bool:
 class PatchedUfunc(patches.Patched):
     """A ufunc whose calls, and those of its methods, take lists of tracers."""
 
+    def __init__(self, original: np.ufunc):
+        super().__init__(original)
+        op = ufuncs.get(original)
+        self.on_tracers = None if op is None else of_ufunc(op, original)
+        self.nin = original.nin
+
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         return np.ufunc  # for isinstance
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if args and type(args[0]) is Tracer and len(args) == self.nin and not kwargs:
+            on_tracers = self.on_tracers
+            if on_tracers is not None:
+                return on_tracers(*args)
         for x in args:
             if type(x) in _SEQUENCES:
                 return self.original(*_with_arrays(args), **kwargs)

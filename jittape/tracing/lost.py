@@ -36,14 +36,13 @@ def carries(t: Tracer) -> bool:
     if not trace.differentiated or not t._aval.inexact:
         return False
     needed = {t._id}
-    end = len(trace.args)
-    for i in range(len(trace.sigs) - 1, -1, -1):
-        sig = signatures[trace.sigs[i]]
+    sigs, args = [rows.tolist() for rows in trace.all_packed()[:2]]
+    end = len(args)
+    for i in range(len(sigs) - 1, -1, -1):
+        sig = signatures[sigs[i]]
         start = end - len(sig.avals)
         if i in needed and sig.carries_derivative:
-            needed.update(
-                n for n, a in zip(trace.args[start:end], sig.avals, strict=True) if a.inexact
-            )
+            needed.update(n for n, a in zip(args[start:end], sig.avals, strict=True) if a.inexact)
         end = start
     return any(n < 0 and n % 2 == 0 for n in needed)
 

@@ -17,6 +17,7 @@ from jittape.ops import arithmetic as a
 from jittape.ops import compare as c
 from jittape.ops import elementwise as e
 from jittape.ops.declare import Op
+from jittape.tracing.rows import FULL
 from jittape.tracing.tracer import (
     Tracer,
     as_float,
@@ -34,8 +35,12 @@ _ACCEPTED = (Tracer, np.ndarray, np.generic, int, float, complex, list, tuple)
 _WEAK = (int, float, complex)
 
 
-def _forward(op: Op, compute: Callable[[Any, Any], Any], depth: int = 1) -> Callable:
-    """The method __op__. depth: how many frames up the user's code is."""
+def _forward(
+    op: Op, compute: Callable[[Any, Any], Any], depth: int = 1, ufunc: Any = None
+) -> Callable:
+    """The method __op__. depth: how many frames up the user's code is. ufunc: what is called
+    in the general case, where this is for the calls of a ufunc."""
+    is_operator = ufunc is None
     memo = op.memo
     getframe = sys._getframe
     new = Tracer.__new__
@@ -58,31 +63,33 @@ def _forward(op: Op, compute: Callable[[Any, Any], Any], depth: int = 1) -> Call
                         sig = scalar = memo.get((a, b))
                 else:
                     sig = memo.get((a, b))
-                number, value, weak = other._id, other._value, self._weak and other._weak
+                number, value, weak = other._id, other._value, other._weak
             elif a.dtype is _F8:
                 value = other if type(other) is float else as_float(other)
                 if value is not None:
                     sig = memo.get((a, _FLOAT64))
-                    weak = self._weak and type(other) is not np.float64
+                    weak = type(other) is not np.float64
                     number = trace.literals.get(value) if value else None
                     if number is None:
                         number = trace.literal(value, _F8)
             if sig is not None:
                 found = new(Tracer)  # (what its __init__ does, without the call)
                 found._trace = trace
-                found._id = len(trace.sigs)
+                sigs = trace.sigs
+                found._id = trace.base + len(sigs)
                 found._aval = sig.out
                 found._value = compute(self._value, value)
-                found._weak = weak
+                found._weak = weak and self._weak and is_operator
                 found._owned = None
                 args = trace.args
                 args.append(left)
                 args.append(number)
-                trace.where_code.append(trace.code)
-                trace.where_lasti.append(frame.f_lasti)
-                trace.sigs.append(sig.id)
+                trace.where.append(trace.start + frame.f_lasti)
+                sigs.append(sig.id)
+                if len(sigs) >= FULL:
+                    trace.pack()
                 return found
-        return _general(op, self, other, self)
+        return _general(op, self, other, self) if is_operator else ufunc(self, other)
 
     return method
 
@@ -108,7 +115,8 @@ def _reflected(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
                         number = trace.literal(value, _F8)
                     found = new(Tracer)
                     found._trace = trace
-                    found._id = len(trace.sigs)
+                    sigs = trace.sigs
+                    found._id = trace.base + len(sigs)
                     found._aval = sig.out
                     found._value = compute(value, self._value)
                     found._weak = self._weak and type(other) is not np.float64
@@ -116,9 +124,10 @@ def _reflected(op: Op, compute: Callable[[Any, Any], Any]) -> Callable:
                     args = trace.args
                     args.append(number)
                     args.append(right)
-                    trace.where_code.append(trace.code)
-                    trace.where_lasti.append(frame.f_lasti)
-                    trace.sigs.append(sig.id)
+                    trace.where.append(trace.start + frame.f_lasti)
+                    sigs.append(sig.id)
+                    if len(sigs) >= FULL:
+                        trace.pack()
                     return found
         return _general(op, other, self, self)
 
@@ -164,7 +173,8 @@ def install_binary(name: str, op: Op, compute: Callable[[Any, Any], Any]) -> Non
 _COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
-def _unary(op: Op, compute: Callable[[Any], Any], depth: int = 1) -> Callable:
+def _unary(op: Op, compute: Callable[[Any], Any], depth: int = 1, ufunc: Any = None) -> Callable:
+    is_operator = ufunc is None
     memo = op.memo
     getframe = sys._getframe
     new = Tracer.__new__
@@ -178,21 +188,33 @@ def _unary(op: Op, compute: Callable[[Any], Any], depth: int = 1) -> Callable:
             if sig is not None:
                 found = new(Tracer)
                 found._trace = trace
-                found._id = len(trace.sigs)
+                sigs = trace.sigs
+                found._id = trace.base + len(sigs)
                 found._aval = sig.out
                 found._value = compute(self._value)
-                found._weak = self._weak
+                found._weak = self._weak and is_operator
                 found._owned = None
                 trace.args.append(number)
-                trace.where_code.append(trace.code)
-                trace.where_lasti.append(frame.f_lasti)
-                trace.sigs.append(sig.id)
+                trace.where.append(trace.start + frame.f_lasti)
+                sigs.append(sig.id)
+                if len(sigs) >= FULL:
+                    trace.pack()
                 return found
+        if not is_operator:
+            return ufunc(self)
         result = op(self)
         result._weak = self._weak
         return result
 
     return method
+
+
+def of_ufunc(op: Op, ufunc: np.ufunc) -> Callable | None:
+    """What a call of a ufunc on tracers is, its name being a Python function while a trace is
+    open: one or two operands, the first a tracer."""
+    if op.kernel is not ufunc or ufunc.nin > 2:
+        return None
+    return (_unary if ufunc.nin == 1 else _forward)(op, ufunc, 2, ufunc)  # type: ignore[operator]
 
 
 def install_unary(name: str, op: Op, compute: Callable[[Any], Any]) -> None:

@@ -1,7 +1,7 @@
 """The recorder: an open trace that ops append to, and the stack of open traces of each thread.
 
-Recording is what every op of an unrolled Python loop pays, so the trace is a few flat
-`array.array`s rather than objects. Numbers of values while the trace is open: instructions are
+Recording is what every op of an unrolled Python loop pays, so the trace is a few flat lists rather
+than objects. Numbers of values while the trace is open: instructions are
 0, 1, ...; inputs are -2, -4, ...; constants are -1, -3, ...: neither count is known beforehand.
 """
 
@@ -11,7 +11,6 @@ import os
 import sys
 import weakref
 from _thread import _local, get_ident  # _local is threading.local
-from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +20,8 @@ from jittape.bits import same_bits
 from jittape.errors import LeakedTracerError, TraceError
 from jittape.ops import declare
 from jittape.ops.declare import Op, Signature
-from jittape.tape import Const, Position, Tape, assemble
+from jittape.tape import Const, Tape, assemble
+from jittape.tracing.rows import FULL, Rows
 from jittape.types import Aval, aval, aval_of
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -78,23 +78,25 @@ def is_frozen(a: Any) -> bool:
     return frozen_arrays.get(id(a)) is a
 
 
-class Trace:
+class Trace(Rows):
     """A program being recorded.
 
     concrete: tracers carry values (tracing a user's function); else only avals (templates, and
     the functions that vmap and scan record once for many elements; traces within them too).
     remedy: what to do instead of asking a tracer without a value for it.
-    frame: the frame whose operators may append in plain code, see `follow`; code: its number.
+    frame: the frame whose operators may append in plain code, see `follow`; start: where the
+    places of its code start.
     """
 
     __slots__ = (
         "name", "concrete", "of_user", "differentiated", "remedy", "open", "fast", "level",
-        "thread", "frame", "code", "sigs", "args", "where_code", "where_lasti", "codes",
-        "code_ids", "foreign_codes", "inputs", "captured", "captured_ids", "consts", "const_ids",
-        "literals", "flats", "samples", "held", "snapshots", "volatile", "refused", "__weakref__",
+        "thread", "frame", "start", "code_ids", "foreign_codes", "inputs", "captured",
+        "captured_ids", "consts", "const_ids", "literals", "flats", "samples", "held", "snapshots",
+        "volatile", "refused", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, name: str = "function", concrete: bool = True, remedy: str = ""):
+        super().__init__()
         self.name = name
         self.concrete = concrete
         self.of_user = concrete or bool(remedy)  # a user's function runs in it, no rule of ours
@@ -105,13 +107,8 @@ class Trace:
         self.level = 0
         self.thread = get_ident()
         self.frame: Any = None
-        self.code = -1
-        self.sigs = array("i")
-        self.args = array("i")
-        self.where_code = array("i")
-        self.where_lasti = array("i")
-        self.codes: list[Any] = []
-        self.code_ids: dict[int, int] = {}
+        self.start = -1
+        self.code_ids: dict[int, int] = {}  # start of the places of a code, -1: not the user's
         self.foreign_codes: list[Any] = []
         self.inputs: list[Aval] = []
         self.captured: list[Any] = []  # outer tracers, each one input after the function's own
@@ -265,22 +262,22 @@ class Trace:
 
     def emit(self, sig: Signature, operands: Sequence[int]) -> int:
         """Append an instruction and return its number."""
-        index = len(self.sigs)
+        index = self.base + len(self.sigs)
         self.sigs.append(sig.id)
         self.args.extend(operands)
         if not self.of_user:  # a rule; where it is pasted, it is told by the user's instruction
-            self.where_code.append(-1)
-            self.where_lasti.append(-1)
+            self.where.append(-1)
             return index
         frame = sys._getframe(1)
         code = frame.f_code
-        c = self.code_ids.get(id(code))
-        if c is None:
-            c = self.register_code(code, frame)
-        if c < 0:
-            c, frame = self.user_code(frame)
-        self.where_code.append(c)
-        self.where_lasti.append(frame.f_lasti if frame is not None else -1)
+        start = self.code_ids.get(id(code))
+        if start is None:
+            start = self.register_code(code, frame)
+        if start < 0:
+            start, frame = self.user_code(frame)
+        self.where.append(start + frame.f_lasti if frame is not None else -1)
+        if len(self.sigs) >= FULL:
+            self.pack()
         return index
 
     def follow(self, frame: Any) -> bool:
@@ -293,36 +290,35 @@ class Trace:
         if not self.fast or self.thread != get_ident():
             return False
         code = frame.f_code
-        c = self.code_ids.get(id(code), -1)
-        if c < 0:
+        start = self.code_ids.get(id(code), -1)
+        if start < 0:
             return False
         self.frame = None if code.co_flags & _SUSPENDED else frame
-        self.code = c
+        self.start = start
         return True
 
     def register_code(self, code: Any, frame: Any = None) -> int:
         if code.co_filename.startswith(FOREIGN):
-            number = -1
+            start = -1
             self.foreign_codes.append(code)
             if frame is not None and self.concrete and code.co_filename.startswith(_SCIPY):
                 reach(frame.f_globals)  # solvers in Python (solve_ivp) record as the user's code
         else:
-            number = len(self.codes)
-            self.codes.append(code)
+            start = self.add_code(code)
             if frame is not None and self.concrete:
                 reach(frame.f_globals)
-        self.code_ids[id(code)] = number
-        return number
+        self.code_ids[id(code)] = start
+        return start
 
     def user_code(self, frame: Any) -> tuple[int, Any]:
         """The nearest frame of the user's own, from a frame of jittape's or NumPy's."""
         while frame is not None:
             code = frame.f_code
-            c = self.code_ids.get(id(code))
-            if c is None:
-                c = self.register_code(code, frame)
-            if c >= 0:
-                return c, frame
+            start = self.code_ids.get(id(code))
+            if start is None:
+                start = self.register_code(code, frame)
+            if start >= 0:
+                return start, frame
             frame = frame.f_back
         return -1, None
 
@@ -338,21 +334,20 @@ class Trace:
                 numbers.append(self.literal(const.value[()], const.aval.dtype))
             else:
                 numbers.append(self.add_const(const.value, const.live))
-        base = len(self.sigs)
         n = len(tape)
+        base = len(self)
         translate = np.empty(tape.n_values, dtype=np.int32)
         translate[: tape.first] = numbers
         translate[tape.first :] = np.arange(base, base + n)
-        self.sigs.frombytes(tape.sigs.tobytes())
-        self.args.frombytes(translate[tape.args].tobytes())
-        codes = np.array([self._code_number(c) for c in tape.codes] + [-1], dtype=np.int32)
-        self.where_code.frombytes(codes[tape.where_code].tobytes())
-        self.where_lasti.frombytes(tape.where_lasti.tobytes())
+        starts = np.array([*[self._start_of(c) for c in tape.codes], -1], dtype=np.int32)
+        where = starts[tape.where_code] + tape.where_lasti
+        where[tape.where_code < 0] = -1
+        self.append_arrays(tape.sigs, translate[tape.args], where)
         return translate[tape.outputs]
 
-    def _code_number(self, code: Any) -> int:
-        c = self.code_ids.get(id(code))
-        return self.register_code(code) if c is None else c
+    def _start_of(self, code: Any) -> int:
+        start = self.code_ids.get(id(code))
+        return self.register_code(code) if start is None else start
 
     def finish(self, outputs: Sequence[int]) -> Tape:
         """The immutable tape of what was recorded."""
@@ -361,25 +356,18 @@ class Trace:
                 self._freeze(k)  # written to after its last use
         self.snapshots.clear()
 
-        def flat(a: array) -> np.ndarray:
-            return np.array(a, dtype=np.int32)
-
+        sigs, args, where = self.all_packed()
+        where_code, where_lasti = self.places(where)
         return assemble(
             inputs=tuple(self.inputs),
             consts=tuple(self.consts),
-            sigs=flat(self.sigs),
-            args=flat(self.args),
+            sigs=sigs,
+            args=args,
             outputs=np.array(outputs, dtype=np.int32),
-            where_code=flat(self.where_code),
-            where_lasti=flat(self.where_lasti),
+            where_code=where_code,
+            where_lasti=where_lasti,
             codes=tuple(self.codes),
         )
-
-    def position(self, number: int) -> Position | None:
-        """Where the instruction of this number was recorded."""
-        if number < 0 or self.where_code[number] < 0:
-            return None
-        return Position(self.codes[self.where_code[number]], self.where_lasti[number])
 
 
 def here() -> str:

@@ -7,7 +7,6 @@ nothing of differentiation.
 
 from __future__ import annotations
 
-import sys
 from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
@@ -46,22 +45,14 @@ class Tracer:
             if op is not None:
                 trace = self._trace
                 if trace.fast and op.kernel is ufunc and trace.thread == get_ident():
-                    # what each ufunc call of a traced Python loop pays, hence the plain code
+                    # what ufunc calls of a traced Python loop pay, hence the plain code (and that
+                    # of trace.lists for those by a name of NumPy's)
                     if ufunc.nin == 1:
                         sig = op.memo.get(self._aval) or self_signature(op, self._aval)
                         number = self._id  # may refresh a view, so read first
                         if sig is not None:
-                            frame = sys._getframe(1)
-                            c = trace.code_ids.get(id(frame.f_code), -1)
-                            if c < 0:
-                                value = ufunc(self._value)
-                                return Tracer(trace, trace.emit(sig, (number,)), sig.out, value)
-                            index = len(trace.sigs)
-                            trace.args.append(number)
-                            trace.sigs.append(sig.id)
-                            trace.where_code.append(c)
-                            trace.where_lasti.append(frame.f_lasti)
-                            return Tracer(trace, index, sig.out, ufunc(self._value))
+                            value = ufunc(self._value)
+                            return Tracer(trace, trace.emit(sig, (number,)), sig.out, value)
                     elif ufunc.nin == 2:
                         a, b = inputs
                         left = a._aval if type(a) is Tracer and a._trace is trace else bare(a)
