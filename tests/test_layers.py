@@ -23,7 +23,7 @@ LAYERS = [
     ),
     ("ops",),
     ("tape",),
-    ("tracing.recorder", "tracing.dispatch", "tracing.tracer"),
+    ("tracing.rows", "tracing.recorder", "tracing.dispatch", "tracing.tracer"),
     ("functions", "tracing"),
     ("passes",),
     ("program",),

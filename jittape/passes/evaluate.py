@@ -6,6 +6,8 @@ open trace, and is what tests and verify mode hold the executor against.
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,9 +36,12 @@ def evaluate_all(tape: Tape, inputs: Sequence[Any]) -> list[Any]:
 
 def _dying(tape: Tape) -> dict[int, list[int]]:
     """For each instruction, the large values that are not used after it."""
+    large = tape.sizes >= _LARGE
+    if not large.any():
+        return {}
     last = np.full(tape.n_values, -1, dtype=np.int64)
     np.maximum.at(last, tape.args, np.repeat(np.arange(len(tape)), np.diff(tape.arg_ptr)))
-    last[tape.first :][tape.sizes < _LARGE] = -1
+    last[tape.first :][~large] = -1
     last[tape.outputs] = -1
     dying: dict[int, list[int]] = {}
     for v in np.flatnonzero(last >= 0).tolist():
@@ -51,30 +56,49 @@ def _scalar(x: Any) -> Any:
     return np.float64(x) if type(x) is float else x
 
 
-def _plan(sig: Signature) -> tuple[Callable[..., Any], dict[str, Any], bool]:
-    """How an instruction is evaluated: function, keywords, whether it is a guard."""
+def _plan(sig: Signature) -> tuple[Callable[..., Any], int]:
+    """How an instruction is evaluated: function, and number of operands where that is 1 or 2; 0
+    for others, and for guards."""
     op = sig.op
+    n = len(sig.avals)
     if op.scalar is not None and all(a is FLOAT64 for a in sig.avals):
-        return op.scalar, {}, False
-    return op.evaluate, sig.kwargs, op.kind is Kind.GUARD
+        return op.scalar, n
+    run = functools.partial(op.evaluate, **sig.kwargs) if op.params else op.evaluate
+    return run, n if n <= 2 and op.kind is not Kind.GUARD else 0
 
 
 def _sweep(tape: Tape, inputs: Sequence[Any], dying: dict[int, list[int]]) -> list[Any]:
     values: list[Any] = [_scalar(x) for x in (*inputs, *[c.value for c in tape.consts])]
     plans = {s.id: _plan(s) for s in tape.distinct[0]}
-    args = tape.args.tolist()
-    ptr = tape.arg_ptr.tolist()
+    ptr = tape.arg_ptr
+    padded = np.concatenate((tape.args, np.zeros(2, np.int32)))
+    left, right = padded[ptr[:-1]].tolist(), padded[ptr[:-1] + 1].tolist()
+    rows = zip(tape.sigs.tolist(), left, right, strict=True)
+    append = values.append
+    done = 0
     with np.errstate(all="ignore"):
-        for i, s in enumerate(tape.sigs.tolist()):
-            run, kwargs, guard = plans[s]
-            operands = [values[v] for v in args[ptr[i] : ptr[i + 1]]]
-            value = run(*operands, **kwargs)
-            if guard and not value:
-                raise GuardFailed(i, operands[0])
-            values.append(value)
-            for v in dying.get(i, ()):
+        for end in [*sorted(dying), len(tape) - 1]:
+            for s, a, b in itertools.islice(rows, end + 1 - done):
+                run, n = plans[s]
+                if n == 2:
+                    append(run(values[a], values[b]))
+                elif n == 1:
+                    append(run(values[a]))
+                else:
+                    append(_general(tape, len(values) - tape.first, run, values))
+            done = end + 1
+            for v in dying.get(end, ()):
                 values[v] = None
     return values
+
+
+def _general(tape: Tape, i: int, run: Callable[..., Any], values: list[Any]) -> Any:
+    """The value of instruction i. Raises GuardFailed."""
+    operands = [values[v] for v in tape.operands(i)]
+    value = run(*operands)
+    if tape.signature(i).op.kind is Kind.GUARD and not value:
+        raise GuardFailed(i, operands[0])
+    return value
 
 
 def evaluate(tape: Tape, inputs: Sequence[Any]) -> list[np.ndarray]:

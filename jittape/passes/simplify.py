@@ -1,18 +1,17 @@
 """Simplify: fewer instructions for the same numbers.
 
-In one pass forward: constant folding (literals only, never the user's live arrays), algebra that
-is exact in floating point (never x * 0 -> 0 or x - x -> 0), and common subexpressions across the
-forward and the reverse sweep. Then dead code, backward. Loops over flat arrays throughout.
+Constant folding (literals only, never the user's live arrays), algebra that is exact in floating
+point (never x * 0 -> 0 or x - x -> 0), common subexpressions across the forward and the reverse
+sweep, then dead code. Array code, but for the search of common subexpressions.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from jittape.compiled import fast
+from jittape.compiled import fast, is_short, on_lists
 from jittape.ops.declare import Kind, Signature, by_name, signature
+from jittape.passes.activity import spread_back
 from jittape.tape import Const, Tape
 
 # What a signature allows, as bits.
@@ -100,15 +99,11 @@ def simplify(tape: Tape) -> tuple[Tape, np.ndarray]:
     sigs = tape.sigs.astype(np.int32)
     args = tape.args.copy()
     args.flags.writeable = True
-    rep = np.arange(tape.n_values, dtype=np.int32)
-    size = 1 << max(4, (2 * n - 1).bit_length())
-    table = np.full(size, -1, np.int32)
-    keep = np.zeros(n, np.bool_)
-    outputs = tape.outputs.copy()
-    fast(rewrite, n)(
-        first, sigs, args, tape.arg_ptr, bits[inverse], other[inverse], value, rep, table, size,
-        outputs, keep,
-    )  # fmt: skip
+    bits, other = bits[inverse], other[inverse]
+    rep = algebra(tape, sigs, args, bits, other, value)
+    merge(tape, sigs, args, bits, rep)
+    outputs = rep[tape.outputs]
+    keep = alive(tape, args, bits, rep, outputs)
     return rebuild(tape, sigs, args, outputs, keep, folded)
 
 
@@ -119,7 +114,7 @@ def fold(tape, used, inverse, bits, literal, value) -> dict[int, Const]:
     may = ((bits & (GUARDS | OPAQUE)) == 0) & (nbytes <= FOLD_BYTES)
     if not literal.any():
         return {}
-    fast(literals, n)(first, tape.args, tape.arg_ptr, may[inverse], literal)
+    _all_literal(tape, may[inverse], literal)
     folded: dict[int, Const] = {}
     values: dict[int, np.ndarray] = {}
     for i in np.flatnonzero(literal[first:]).tolist():
@@ -137,9 +132,26 @@ def fold(tape, used, inverse, bits, literal, value) -> dict[int, Const]:
     return folded
 
 
+_ROUNDS = 8  # after which a loop over the instructions is taken
+
+
+def _all_literal(tape: Tape, may: np.ndarray, literal: np.ndarray) -> None:
+    """Set literal[v] for instructions that may be folded and have literals as operands."""
+    first, ptr = tape.first, tape.arg_ptr
+    may = may & (ptr[1:] > ptr[:-1])
+    others = np.zeros(len(tape.args) + 1, np.int64)
+    for _ in range(_ROUNDS):
+        np.cumsum(~literal[tape.args], out=others[1:])
+        new = may & (others[ptr[1:]] == others[ptr[:-1]])
+        if np.array_equal(new, literal[first:]):
+            return
+        literal[first:] = new
+    fast(literals, len(tape))(first, tape.args, ptr, may, literal)
+
+
 def literals(first, args, ptr, may, literal):
     for i in range(len(may)):
-        if may[i] and ptr[i + 1] > ptr[i]:
+        if may[i]:
             all_literal = True
             for k in range(ptr[i], ptr[i + 1]):
                 if not literal[args[k]]:
@@ -147,49 +159,103 @@ def literals(first, args, ptr, may, literal):
             literal[first + i] = all_literal
 
 
-def rewrite(first, sigs, args, ptr, bits, other, value, rep, table, size, outputs, keep):
-    """Algebra and common subexpressions forward, dead code backward. Compiled for long tapes.
+def algebra(tape, sigs, args, bits, other, value) -> np.ndarray:
+    """What stands for each value, by identities that are exact in floating point; changes the
+    signatures and operands of squares and of annihilating products by a literal.
 
-    rep: value -> value that stands for it; value: literal (all elements equal), or NaN.
+    value: literal (all elements equal), or NaN.
     """
-    n = len(sigs)
-    for i in range(n):
+    first, ptr = tape.first, tape.arg_ptr
+    arity = np.diff(ptr)
+    rep = np.arange(tape.n_values, dtype=np.int32)
+    some = (bits & OPAQUE) == 0
+    one = np.flatnonzero(some & (arity == 1) & (bits & (IDENTITY | SPLAT) != 0))
+    while True:  # what has the elements of a literal: mostly nothing, for it would be folded
+        known = value[args[ptr[one]]]
+        new = one[(known == known) & np.isnan(value[first + one])]
+        if not len(new):
+            break
+        value[first + new] = value[args[ptr[new]]]
+    one = one[bits[one] & IDENTITY != 0]
+    rep[first + one] = args[ptr[one]]
+
+    rules = ONE_FIRST | ONE_SECOND | ZERO_SECOND | TWICE | FACTOR
+    two = np.flatnonzero(some & (arity == 2) & (bits & rules != 0))
+    p, q = args[ptr[two]], args[ptr[two] + 1]
+    x, y, b = value[p], value[q], bits[two]
+    second = (b & ONE_FIRST != 0) & (x == 1)
+    plus_zero = (y == 0) & ~np.signbit(y)
+    leading = ~second & ((b & ONE_SECOND != 0) & (y == 1) | (b & ZERO_SECOND != 0) & plus_zero)
+    rep[first + two[second]] = q[second]
+    rep[first + two[leading]] = p[leading]
+    rest = ~(second | leading)
+    square = rest & (b & TWICE != 0) & (y == 2)
+    sigs[two[square]] = other[two[square]]
+    args[ptr[two[square]] + 1] = p[square]
+    factor = (np.isfinite(x) & (x != 0)) | (np.isfinite(y) & (y != 0))
+    plain = two[rest & ~square & (b & FACTOR != 0) & factor]
+    sigs[plain] = other[plain]
+    both = bits[plain] & (ONE_FIRST | ONE_SECOND) == ONE_FIRST | ONE_SECOND
+    bits[plain[both]] |= COMMUTES
+    while True:
+        further = rep[rep]
+        if np.array_equal(further, rep):
+            return rep
+        rep = further
+
+
+def merge(tape, sigs, args, bits, rep) -> None:
+    """Common subexpressions: the first of equal instructions stands for the others."""
+    n = len(tape)
+    commutes, opaque = (bits & COMMUTES) != 0, (bits & OPAQUE) != 0
+    given = (tape.first, sigs, args, tape.arg_ptr, commutes, opaque, rep)
+    if is_short(n):
+        on_lists(by_dict)(*given)
+    else:
+        size = 1 << max(4, (2 * n - 1).bit_length())
+        fast(by_table, n)(*given, np.full(size, -1, np.int32), size)
+
+
+def by_dict(first, sigs, args, ptr, commutes, opaque, rep):
+    known = {}
+    for i in range(len(sigs)):
+        lo = ptr[i]
+        v = first + i
+        if ptr[i + 1] - lo == 2:
+            x = rep[args[lo]]
+            y = rep[args[lo + 1]]
+            if x > y and commutes[i]:
+                x, y = y, x
+            args[lo] = x
+            args[lo + 1] = y
+            key = (sigs[i], x, y)
+        else:
+            operands = [rep[a] for a in args[lo : ptr[i + 1]]]
+            args[lo : ptr[i + 1]] = operands
+            key = (sigs[i], *operands)
+        if rep[v] != v:
+            rep[v] = rep[rep[v]]
+        elif not opaque[i]:
+            rep[v] = known.setdefault(key, v)
+
+
+def by_table(first, sigs, args, ptr, commutes, opaque, rep, table, size):
+    """As `by_dict`, with open addressing: compiled for long tapes."""
+    for i in range(len(sigs)):
         lo = ptr[i]
         hi = ptr[i + 1]
         for k in range(lo, hi):
             args[k] = rep[args[k]]
-        b = bits[i]
+        if commutes[i] and args[lo] > args[lo + 1]:
+            swap = args[lo]
+            args[lo] = args[lo + 1]
+            args[lo + 1] = swap
         v = first + i
-        if b & 4:
+        if rep[v] != v:
+            rep[v] = rep[rep[v]]
             continue
-        if hi - lo == 1:
-            if b & 512:
-                rep[v] = args[lo]
-                continue
-            if b & 8 and value[args[lo]] == value[args[lo]]:
-                value[v] = value[args[lo]]
-        elif hi - lo == 2:
-            x = value[args[lo]]
-            y = value[args[lo + 1]]
-            if b & 16 and x == 1.0:
-                rep[v] = args[lo + 1]
-                continue
-            if b & 32 and y == 1.0:
-                rep[v] = args[lo]
-                continue
-            if b & 64 and y == 0.0 and math.copysign(1.0, y) > 0.0:
-                rep[v] = args[lo]
-                continue
-            if b & 1024 and y == 2.0:
-                sigs[i] = other[i]
-                args[lo + 1] = args[lo]
-            elif b & 256 and ((x - x == 0.0 and x != 0.0) or (y - y == 0.0 and y != 0.0)):
-                sigs[i] = other[i]
-                b |= 1 if b & 16 and b & 32 else 0
-            if b & 1 and args[lo] > args[lo + 1]:
-                swap = args[lo]
-                args[lo] = args[lo + 1]
-                args[lo + 1] = swap
+        if opaque[i]:
+            continue
         h = sigs[i] * 1000003
         for k in range(lo, hi):
             h = ((h ^ args[k]) * 2654435761) & 0xFFFFFFFF
@@ -209,18 +275,15 @@ def rewrite(first, sigs, args, ptr, bits, other, value, rep, table, size, output
             rep[v] = first + table[h]
         else:
             table[h] = i
-    for k in range(len(outputs)):
-        outputs[k] = rep[outputs[k]]
-        if outputs[k] >= first:
-            keep[outputs[k] - first] = True
-    for j in range(n):
-        i = n - 1 - j
-        if bits[i] & 2 and rep[first + i] == first + i:
-            keep[i] = True
-        if keep[i]:
-            for k in range(ptr[i], ptr[i + 1]):
-                if args[k] >= first:
-                    keep[args[k] - first] = True
+
+
+def alive(tape, args, bits, rep, outputs) -> np.ndarray:
+    """bool[n]: which instructions an output needs, or a guard."""
+    first, n = tape.first, len(tape)
+    wanted = np.zeros(tape.n_values, np.bool_)
+    wanted[outputs] = True
+    wanted[first:] |= (bits & GUARDS != 0) & (rep[first:] == np.arange(first, first + n))
+    return spread_back(tape.replace(args=args), np.ones(n, np.bool_), wanted)[first:]
 
 
 def rebuild(tape, sigs, args, outputs, keep, folded) -> tuple[Tape, np.ndarray]:
