@@ -98,17 +98,19 @@ def _interpreted(function: Callable) -> Callable:
     return call
 
 
-def fast(function: Callable, n: int) -> Callable:
-    """The form of `function` that is quickest for about n steps."""
+def fast(function: Callable, n: int, otherwise: Callable | None = None) -> Callable:
+    """The form of `function` that is quickest for about n steps. otherwise: what does the same
+    where compiled code does not pay; by default `function` on lists."""
+    interpreted = otherwise or _interpreted(function)
     if n <= (LONG if "llvmlite.binding" in sys.modules else LONG_ALONE):
-        return _interpreted(function)
+        return interpreted
     if n > (LONG_COLD if "numba" in sys.modules else LONG_COLD_ALONE):
         return _compiled(function)
 
     def whichever(*args: Any) -> Any:
         from jittape.objects import is_kept
 
-        form = _compiled if is_kept(_unit(function, _kinds(args))) else _interpreted
-        return form(function)(*args)
+        form = _compiled(function) if is_kept(_unit(function, _kinds(args))) else interpreted
+        return form(*args)
 
     return whichever

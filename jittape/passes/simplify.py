@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jittape.compiled import fast, is_short, on_lists
+from jittape.compiled import fast
 from jittape.ops.declare import Kind, Signature, by_name, signature
 from jittape.passes.activity import spread_back
 from jittape.tape import Const, Tape
@@ -82,7 +82,6 @@ def simplify(tape: Tape) -> tuple[Tape, np.ndarray]:
     if n == 0:
         return tape, np.arange(0)
     used, inverse = tape.distinct
-    first = tape.first
     found = [traits(s) for s in used]
     bits = np.array([f[0] for f in found], np.int32)
     other = np.array([f[1] for f in found], np.int32)
@@ -109,7 +108,7 @@ def simplify(tape: Tape) -> tuple[Tape, np.ndarray]:
 
 def fold(tape, used, inverse, bits, literal, value) -> dict[int, Const]:
     """Instructions on literals only, evaluated: instruction -> literal."""
-    n, first = len(tape), tape.first
+    first = tape.first
     nbytes = np.array([s.out.nbytes for s in used], np.int64)
     may = ((bits & (GUARDS | OPAQUE)) == 0) & (nbytes <= FOLD_BYTES)
     if not literal.any():
@@ -207,40 +206,41 @@ def algebra(tape, sigs, args, bits, other, value) -> np.ndarray:
 def merge(tape, sigs, args, bits, rep) -> None:
     """Common subexpressions: the first of equal instructions stands for the others."""
     n = len(tape)
+    size = 1 << max(4, (2 * n - 1).bit_length())
     commutes, opaque = (bits & COMMUTES) != 0, (bits & OPAQUE) != 0
-    given = (tape.first, sigs, args, tape.arg_ptr, commutes, opaque, rep)
-    if is_short(n):
-        on_lists(by_dict)(*given)
-    else:
-        size = 1 << max(4, (2 * n - 1).bit_length())
-        fast(by_table, n)(*given, np.full(size, -1, np.int32), size)
+    fast(by_table, n, by_dict)(
+        tape.first, sigs, args, tape.arg_ptr, commutes, opaque, rep, np.full(size, -1, np.int32),
+        size,
+    )  # fmt: skip
 
 
-def by_dict(first, sigs, args, ptr, commutes, opaque, rep):
-    known = {}
-    for i in range(len(sigs)):
-        lo = ptr[i]
-        v = first + i
-        if ptr[i + 1] - lo == 2:
-            x = rep[args[lo]]
-            y = rep[args[lo + 1]]
-            if x > y and commutes[i]:
+def by_dict(first, sigs, args, ptr, commutes, opaque, rep, table, size):
+    """As `by_table`, in Python."""
+    known: dict = {}
+    stands, operands = rep.tolist(), args.tolist()
+    ends = ptr.tolist()
+    rows = zip(sigs.tolist(), ends, ends[1:], commutes.tolist(), opaque.tolist(), strict=False)
+    for v, (s, lo, hi, may_swap, skip) in enumerate(rows, first):
+        if hi - lo == 2:
+            x, y = stands[operands[lo]], stands[operands[lo + 1]]
+            if x > y and may_swap:
                 x, y = y, x
-            args[lo] = x
-            args[lo + 1] = y
-            key = (sigs[i], x, y)
+            operands[lo] = x
+            operands[lo + 1] = y
+            key = (s, x, y)
         else:
-            operands = [rep[a] for a in args[lo : ptr[i + 1]]]
-            args[lo : ptr[i + 1]] = operands
-            key = (sigs[i], *operands)
-        if rep[v] != v:
-            rep[v] = rep[rep[v]]
-        elif not opaque[i]:
-            rep[v] = known.setdefault(key, v)
+            operands[lo:hi] = [stands[a] for a in operands[lo:hi]]
+            key = (s, *operands[lo:hi])
+        if stands[v] != v:
+            stands[v] = stands[stands[v]]
+        elif not skip:
+            stands[v] = known.setdefault(key, v)
+    rep[:] = stands
+    args[:] = operands
 
 
 def by_table(first, sigs, args, ptr, commutes, opaque, rep, table, size):
-    """As `by_dict`, with open addressing: compiled for long tapes."""
+    """With open addressing; compiled for long tapes."""
     for i in range(len(sigs)):
         lo = ptr[i]
         hi = ptr[i + 1]
