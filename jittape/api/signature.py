@@ -125,7 +125,8 @@ class Call:
         self.leaves = leaves
         self.dynamic = [i in must or is_dynamic(x) for i, x in enumerate(leaves)]
         self.inputs = [_input(x) for x, d in zip(leaves, self.dynamic, strict=True) if d]
-        self.key = (self.structure, *map(leaf_key, leaves, self.dynamic))
+        structure = self.structure, tree.details(self.structure)
+        self.key = (structure, *map(leaf_key, leaves, self.dynamic))
 
     def rebuilt(self, leaves: list[Any]) -> tuple[tuple, dict[str, Any]]:
         """Arguments of this structure."""
@@ -179,11 +180,12 @@ def matcher(call: Call) -> Callable[[tuple, dict, list], bool]:
             return _one_array(call.leaves[0])
         return _flat(tuple(leaves))
     parts = [_tree_matcher(a, leaves) for a in args]
-    named = {k: _tree_matcher(v, leaves) for k, v in kwargs.items()}
+    named = {k: _tree_matcher(kwargs[k], leaves) for k in sorted(kwargs)}
     n = len(parts)
+    order = list(kwargs)
 
     def match(args: tuple, kwargs: dict, inputs: list) -> bool:
-        if len(args) != n or len(kwargs) != len(named):
+        if len(args) != n or len(kwargs) != len(named) or list(kwargs) != order:
             return False
         for part, x in zip(parts, args, strict=True):
             if not part(x, inputs):
@@ -288,12 +290,13 @@ def _tree_matcher(shape: Any, leaves: list[Matcher]) -> Matcher:
         found = tree.flatten(shape, [])
         assert found is not None
         items = tuple([(k, _tree_matcher(shape[k], leaves)) for k in found.keys])
+        order = list(shape)
 
         def match_dict(a: Any, inputs: list) -> bool:
-            if type(a) is not dict or len(a) != len(items):
+            if type(a) is not dict or list(a) != order:
                 return False
             for k, part in items:
-                if k not in a or not part(a[k], inputs):
+                if not part(a[k], inputs):
                     return False
             return True
 
@@ -301,13 +304,15 @@ def _tree_matcher(shape: Any, leaves: list[Matcher]) -> Matcher:
     # named tuples, dataclasses, other dicts: taken apart as at first
     numbers: list[int] = []
     structure = tree.flatten(shape, numbers)
+    details = tree.details(structure)
     parts = tuple([leaves[i] for i in numbers])
 
     def match_other(a: Any, inputs: list) -> bool:
         if type(a) is not kind:
             return False
         found: list[Any] = []
-        if tree.flatten(a, found) != structure:
+        other = tree.flatten(a, found)
+        if other != structure or tree.details(other) != details:
             return False
         return all(part(x, inputs) for part, x in zip(parts, found, strict=True))
 

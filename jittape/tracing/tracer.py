@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from _thread import get_ident
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,25 @@ from jittape.tracing.recorder import Trace, here, leaked, open_traces
 from jittape.types import Aval, aval, aval_of
 
 signature = declare.signature
+
+
+class _NoArray(TypeError, AttributeError):
+    """What len(x) raises of a number, and what tells hasattr(x, "__len__") that it is one."""
+
+
+class _OfArrays:
+    """A special method that arrays have and numbers have not, hasattr included."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+
+    def __get__(self, x: Any, owner: Any = None) -> Any:
+        if x is None:
+            return self.function
+        if not x._aval.shape:
+            name = self.function.__name__
+            raise _NoArray(f"{here()}: {x.__class__.__name__} object has no {name}: it is a number")
+        return MethodType(self.function, x)
 
 
 class Tracer:
@@ -95,11 +115,11 @@ class Tracer:
     nbytes = property(lambda self: self._aval.nbytes)
     device = property(lambda self: "cpu")  # as NumPy arrays say, for the array API standard
 
+    @_OfArrays
     def __len__(self) -> int:
-        if not self._aval.shape:
-            raise TypeError("len() of unsized object")
         return self._aval.shape[0]
 
+    # (not _OfArrays: where looking up __iter__ fails, iter() takes __getitem__ for a sequence's)
     def __iter__(self: Any) -> Any:
         if not self._aval.shape:
             raise TypeError("iteration over a 0-d array")
