@@ -3,6 +3,7 @@ broadcasting, nesting. The text is what a user could have written."""
 
 from __future__ import annotations
 
+import functools
 import linecache
 import math
 import random
@@ -295,7 +296,10 @@ def compiled(source: str, seed: int) -> Any:
     """The function, with its lines where tracebacks find them."""
     file = f"<program {seed}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    namespace: dict[str, Any] = {"np": np, "math": math, "jittape": jittape}
+    namespace: dict[str, Any] = {
+        "np": np, "math": math, "jittape": jittape, "functools": functools,
+        "__name__": "a_program",
+    }  # fmt: skip
     exec(compile(source, file, "exec"), namespace)
     return namespace["fun"]
 

@@ -2,6 +2,7 @@
 
 import collections
 import gc
+import io
 import itertools
 import math
 import random
@@ -14,6 +15,7 @@ import pytest
 from oracle import numeric_jacobian
 
 import jittape
+import jittape.scipy.special
 
 RTOL = 2e-6
 
@@ -74,7 +76,7 @@ def branches_range_int(x):
 
 
 def branches_item(x):
-    return x * 3.0 if x.item() > 0.7 else x * x
+    return x * 3.0 if np.asarray(x).item() > 0.7 else x * x
 
 
 def branches_default(x):
@@ -103,6 +105,7 @@ def branches_assert(x):
         branches_min_max,
         branches_sorted,
         branches_range_int,
+        branches_item,
         branches_default,
         branches_recursion,
         branches_assert,
@@ -151,6 +154,34 @@ def test_no_sweep_runs_past_a_failed_guard():
 
     g = jittape.grad(fun)
     agree(g, fun, [1.0, 1e-4, 100.0, 1e-4, 1.0, 50.0])
+
+
+def test_a_sweep_stops_at_the_first_guard_that_fails():
+    """What stands behind the guard on the tape is not run."""
+    ran = io.StringIO()  # a list that it changes would make the function impure
+
+    def opaque(name):
+        @jittape.custom_vjp
+        def run(x):
+            ran.write(name)
+            return np.array(x)
+
+        run.defvjp(lambda x: (run(x), x), lambda x, g: (g,))
+        return run
+
+    before, behind = opaque("before"), opaque("behind")
+
+    def fun(x):
+        y = before(x) * 2.0
+        return behind(y) * 3.0 if y > 1 else y * 5.0
+
+    g = jittape.jit(fun)
+    for x in (1.0, 1.0, 0.1, 0.1, 1.0, 0.1):
+        g(x)
+    for x, want in ((0.2, 2.0), (2.0, 12.0), (0.3, 3.0)):
+        start = len(ran.getvalue())
+        assert g(x) == want
+        assert ran.getvalue()[start:].count("behind") == (x > 0.5)
 
 
 def test_guards_store_the_comparison_made_not_its_negation():
@@ -365,7 +396,25 @@ def test_a_users_own_input_is_never_mutated():
         assert np.array_equal(x, before)
 
 
-@pytest.mark.parametrize("layout", ["fortran", "negative", "readonly", "strided", "transposed"])
+def test_writes_to_fresh_arrays_with_views_and_overlaps():
+    def fun(t):
+        y = np.zeros(5)
+        y[0] = t
+        y[1] = np.sin(t) if t > 0.5 else t * t
+        y[1:] += y[:-1]
+        view = y[::2]
+        view *= 2.0
+        view[1:] += y[:-1:2]
+        return y[0] + 3.0 * y[2] * y[4] + np.sum(y)
+
+    g = jittape.grad(fun)
+    points = [0.7, 0.2, 1.5, 0.7, 0.3]
+    agree(g, fun, points + points[::-1])
+
+
+@pytest.mark.parametrize(
+    "layout", ["fortran", "negative", "readonly", "strided", "transposed", "broadcast"]
+)
 def test_any_layout_of_inputs(layout):
     def fun(x):
         return np.sum(x * x * np.arange(6.0).reshape(2, 3))
@@ -379,6 +428,8 @@ def test_any_layout_of_inputs(layout):
             x = x.copy()
             x.flags.writeable = False
             return x
+        if layout == "broadcast":
+            return np.broadcast_to(x[:1], (2, 3))
         if layout == "strided":
             return np.repeat(x, 2, axis=1)[:, ::2]
         return x.T.copy().T
@@ -464,6 +515,40 @@ def test_simplification_keeps_nan():
     for x in (1.0, np.inf, np.nan, 2.0, np.inf):
         for value in g(x):
             assert np.isnan(value) == (not np.isfinite(x))
+
+
+def test_norms_and_their_like_at_the_origin():
+    zero = np.zeros(3)
+    norm = jittape.grad(np.linalg.norm)
+    angle = jittape.grad(np.arctan2, argnums=(0, 1))
+    hypot = jittape.grad(np.hypot, argnums=(0, 1))
+    sums = jittape.grad(jittape.scipy.special.logsumexp)
+    for _ in range(4):
+        assert np.array_equal(norm(zero), zero)
+        assert angle(0.0, 0.0) == hypot(0.0, 0.0) == (0.0, 0.0)
+        assert np.array_equal(sums(np.full(3, -np.inf)), zero)
+        assert jittape.grad(np.sinc)(0.0) == 0.0
+    for direction in np.eye(3):
+        assert jittape.jvp(np.linalg.norm, (zero,), (direction,))[1] == 0.0
+
+
+def test_arithmetic_is_ieee_and_numpys():
+    """No fastmath, no exceptions for division by zero: scalars, short and long arrays."""
+
+    def fun(x, y):
+        return x / y, x - x, x * 0.0, np.log(y), np.sqrt(-abs(x) - 1.0), (x + 1e300) * 1e300
+
+    f = jittape.jit(fun)
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0])
+    for x in (1.0, -0.0, np.inf, np.nan):
+        for y in (0.0, -0.0, np.inf, np.nan):
+            for args in ((x, y), (np.float64(x), special), (np.repeat(x, 2000), np.full(2000, y))):
+                with np.errstate(all="ignore"):
+                    want = fun(*(np.float64(a) if np.ndim(a) == 0 else a for a in args))
+                for a, b in zip(f(*args), want, strict=True):
+                    np.testing.assert_array_equal(a, b)
+                    zeros = np.asarray(b) == 0
+                    assert np.array_equal(np.signbit(a)[zeros], np.signbit(b)[zeros])
 
 
 def test_sums_do_not_depend_on_the_number_of_threads():

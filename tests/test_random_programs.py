@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from programs import Program, inputs
+from wild_programs import WildProgram
 
 import jittape
 
@@ -19,14 +20,15 @@ PROGRAMS = int(os.environ.get("JITTAPE_TEST_PROGRAMS", "30"))
 
 # seeds whose programs were wrong once
 FAILED_ONCE = [9, 68, 89, 157, 214, 2380, 2693]
+WILD_FAILED_ONCE: list[int] = []
 
 
 def close(a, b, rtol, scale):
     return abs(a - b) <= rtol * (1.0 + scale) or (np.isnan(a) and np.isnan(b))
 
 
-def run_program(seed):
-    program = Program(seed)
+def run_program(seed, kind=Program):
+    program = kind(seed)
     fun = program.fun
     value = jittape.jit(fun)
     both = jittape.value_and_grad(fun, argnums=(0, 1, 2))
@@ -36,6 +38,8 @@ def run_program(seed):
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", jittape.errors.RetraceWarning)
         for args in inputs(seed, 3):
+            if kind is WildProgram and rng.random() < 0.4:
+                program.change(rng)
             kept = [np.array(a) for a in args]
             want = float(fun(*args))
             assert np.isfinite(want), told
@@ -89,6 +93,23 @@ def smooth_quotient(fun, args, direction):
 @given(st.integers(0, 2**32 - 1))
 def test_random_programs(seed):
     run_program(seed)
+
+
+@settings(
+    max_examples=PROGRAMS,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.integers(0, 2**32 - 1))
+def test_random_wild_programs(seed):
+    run_program(seed, WildProgram)
+
+
+@pytest.mark.parametrize("seed", WILD_FAILED_ONCE)
+def test_wild_programs_that_were_wrong_once(seed):
+    run_program(seed, WildProgram)
 
 
 @pytest.mark.parametrize("seed", FAILED_ONCE)

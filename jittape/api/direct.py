@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from jittape.api.reach import Reach, names_of
+from jittape.api.code_names import names_of
+from jittape.api.reach import Reach
 from jittape.tape import Tape
 
 _LOADS = {"LOAD_GLOBAL", "LOAD_DEREF", "LOAD_NAME", "LOAD_CLASSDEREF"}
