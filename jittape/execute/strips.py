@@ -29,7 +29,7 @@ from jittape.passes.strips import CODES, HEADER, MAX_OPERANDS
 
 LENGTH = 8 if cpu.wide_vectors() else 4  # vectors; half of the registers hold the accumulator
 STRIP = 8 * LANES * LENGTH  # bytes
-BARRIER = 2 if cpu.wide_vectors() else 0
+BARRIER = 4 if cpu.wide_vectors() else 0
 ROW = 24  # bytes per row of the table of operands
 TABLE_WORDS = MAX_OPERANDS * ROW // 8
 LINES_WORDS = MAX_OPERANDS * STRIP // 8 + 8
@@ -216,7 +216,7 @@ class _Machine:
         return None
 
     def apart(self, function: Any) -> list:
-        """A long function of each vector, two at a time: an empty piece of assembler that takes
+        """A long function of each vector, four at a time: an empty piece of assembler that takes
         and gives all vectors keeps LLVM from interleaving more, and so from spilling some."""
         b = self.b
         if not BARRIER:

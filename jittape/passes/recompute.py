@@ -23,14 +23,16 @@ HUGE = 1 << 24  # bytes from which on it is out of the last-level cache too
 LIMIT = 0.75  # ns per element that recomputing may cost
 LIMIT_HUGE = 1.8
 LOAD = 0.4
-COST = {
-    np.exp: 0.8, np.log: 0.9, np.sin: 0.9, np.cos: 0.9, np.sqrt: 0.35, np.divide: 0.35,
-    np.reciprocal: 0.35, np.add: 0.1, np.subtract: 0.1, np.multiply: 0.1, np.negative: 0.1,
-    np.maximum: 0.1, np.minimum: 0.1, np.square: 0.1, np.absolute: 0.1, np.equal: 0.1,
-    np.not_equal: 0.1, np.less: 0.1, np.less_equal: 0.1, np.greater: 0.1,
-    np.greater_equal: 0.1, np.logical_and: 0.1, np.logical_or: 0.1, np.logical_not: 0.1,
-    np.sign: 0.1, "amul": 0.1, "move": 0.1, "cast": 0.1,
-}  # fmt: skip
+SIMPLE = 0.06  # within a run of kernels (passes/strips.py), where most are
+COST: dict = {
+    np.exp: 0.5, np.tanh: 0.8, np.log: 0.9, np.sin: 0.9, np.cos: 0.9, np.sqrt: 0.35,
+    np.divide: 0.35, np.reciprocal: 0.35,
+} | dict.fromkeys(
+    (np.add, np.subtract, np.multiply, np.negative, np.maximum, np.minimum, np.square,
+     np.absolute, np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
+     np.logical_and, np.logical_or, np.logical_not, np.sign, "amul", "move", "cast"),
+    SIMPLE,
+)  # fmt: skip
 
 
 @dataclass(eq=False)
