@@ -13,7 +13,7 @@ from jittape.passes.lower import END, SCALARS
 from jittape.passes.scalars import alternate, paired
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -2.5, 5e-324, 1e308]
-AT = 64  # bytes between the places of a test
+AT = 128  # bytes between the places of a test
 
 
 def amul(g, v):
@@ -70,12 +70,13 @@ def test_single(which):
 )
 def test_line(which, layout, n):
     rng = np.random.default_rng(n)
-    room = 32 if n <= 4 else 64 * -(-n // 8)
+    width = next((w for w in op.WIDTHS if n <= w), 0)
+    room = 8 * width or 64 * -(-n // 8)
     arena = np.zeros(5 * 256 + 64, np.uint8)
     f = arena.view(np.float64)
     f[:] = rng.permutation(np.resize([*SPECIAL, *rng.normal(size=30)], len(f)))
     k = op.LINES[which, layout]
-    opcode = op.LINE4 + k if n <= 4 else op.LINE + k | room // 64 << 8
+    opcode = op.SHORT[width] + k if width else op.LINE + k | room // 64 << op.EXTRA
     before = arena.copy()
     dst, x, y = 768, 8, 256 + 16
     sweep([(opcode, dst, x, y)], arena)
@@ -89,31 +90,37 @@ def test_line(which, layout, n):
     assert arena[untouched].tobytes() == before[untouched].tobytes()
 
 
+@pytest.mark.parametrize("width", op.PAIR)
 @pytest.mark.parametrize(("first", "second", "link"), list(op.PAIRS))
-def test_pair(first, second, link):
+def test_pair(first, second, link, width):
     rng = np.random.default_rng(0)
     at = [0, AT, 2 * AT]
     unseen = link >= op.UNSEEN
     operands = {0: at[2], 2: at[2], 3: at[2], link % op.UNSEEN: 3 * AT}
+    alone, other = (
+        k if width == 1 else op.SHORT[width] + op.LINES[k, "v" if k in op.UNARY else "vv"]
+        for k in (first, second)
+    )
     rows = np.array(
-        [(first, 3 * AT, at[0], at[1]), (second, 4 * AT, operands[2], operands[3])], np.int32
+        [(alone, 3 * AT, at[0], at[1]), (other, 4 * AT, operands[2], operands[3])], np.int32
     )
     if not link:
         rows[1, 3] = at[0]
     both = rows.copy()
     paired(both, np.ones(2, np.bool_), np.array([unseen, False]))
-    assert both[0, 0] == op.PAIRS[first, second, link]
+    assert both[0, 0] == op.PAIR[width] + op.PAIRS[first, second, link]
     assert both[0, 1:].tolist() == rows[0, 1:].tolist()
     for _ in range(50):
         arena = np.zeros(5 * AT, np.uint8)
-        arena.view(np.float64)[[0, AT // 8, 2 * AT // 8]] = rng.choice([*SPECIAL, 3.0, -0.1], 3)
-        alone = arena.copy()
-        sweep(rows, alone)
+        f = arena.view(np.float64).reshape(5, -1)
+        f[:3, :width] = rng.choice([*SPECIAL, 3.0, -0.1], (3, width))
+        want = arena.copy()
+        sweep(rows, want)
         sweep(both, arena)
         if unseen:
             assert not arena[3 * AT : 4 * AT].any()
-            arena[3 * AT : 4 * AT] = alone[3 * AT : 4 * AT]
-        same(arena.view(np.float64), alone.view(np.float64))
+            arena[3 * AT : 4 * AT] = want[3 * AT : 4 * AT]
+        same(arena.view(np.float64), want.view(np.float64))
 
 
 def test_pairs_do_not_overlap():
@@ -124,7 +131,7 @@ def test_pairs_do_not_overlap():
         rows[:, 0] = rng.choice([*op.PAIRED, op.DIVIDE], n)
         rows[:, 1:] = 8 * rng.integers(0, 6, (n, 3))
         both = rows.copy()
-        paired(both, np.isin(rows[:, 0], op.PAIRED), np.zeros(n, np.bool_))
+        paired(both, np.ones(n, np.bool_), np.zeros(n, np.bool_))
         arena = np.zeros(64, np.uint8)
         arena.view(np.float64)[:] = rng.uniform(0.5, 1.5, 8)
         alone = arena.copy()

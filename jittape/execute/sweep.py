@@ -23,7 +23,19 @@ from jittape.execute.primitives import (
     store8,
 )
 from jittape.execute.threaded import threaded
-from jittape.passes.opcodes import COPY, END, EQUAL, GUARD, LOAD, MOVE, SET, STORE, ZERO
+from jittape.passes.opcodes import (
+    CODE,
+    COPY,
+    END,
+    EQUAL,
+    EXTRA,
+    GUARD,
+    LOAD,
+    MOVE,
+    SET,
+    STORE,
+    ZERO,
+)
 
 DONE, AT_HOST, AT_GUARD, AT_INDEX, AT_PARALLEL, AT_INPUT = range(6)
 
@@ -37,7 +49,7 @@ def scalar_sweep(T, base, code):
     while True:
         code = threaded(T, base, code)
         op = load4(code)
-        which = op & 255
+        which = op & CODE
         dst = mem + load4(code + 4)
         a = mem + load4(code + 8)
         if which == END:
@@ -87,7 +99,7 @@ def scalar_sweep(T, base, code):
                 store1(at, 0)
                 at += 1
         elif which == SET:
-            size = op >> 8
+            size = op >> EXTRA
             if size == 8:
                 store4(dst, load4(code + 8))
                 store4(dst + 4, load4(code + 12))

@@ -67,6 +67,9 @@ class _Rows:
         at = self.b.add(self.code, _I64(4 * k))
         return self.b.sext(self.load(at, _I32), _I64)
 
+    def extra(self) -> Any:
+        return self.b.ashr(self.word(0), _I64(op.EXTRA))
+
     def place(self, k: int) -> Any:
         """Address in the arena given by word k."""
         return self.b.add(self.mem, self.word(k))
@@ -80,7 +83,7 @@ class _Rows:
 
     def jump(self, code: Any) -> None:
         b = self.b
-        which = b.zext(self.load(code, _I8), _I64)
+        which = b.zext(b.and_(self.load(code, _I32), _I32(op.CODE)), _I64)
         entries = self.pointer(self.table, _FUNCTION.as_pointer())
         target = b.load(b.gep(entries, [which]))
         operands = [code, self.mem, self.table, self.base, self.T]
@@ -165,16 +168,29 @@ _ONE: dict[int, Callable[[Any, Any], Any]] = {
 }
 
 
+def _kind(width: int) -> Any:
+    return _D if width == 1 else ir.VectorType(_D, width)
+
+
+def _value(b: Any, which: int, xs: list[Any]) -> Any:
+    if which == op.AMUL and xs[0].type == _D:
+        return _scalar_amul(b, *xs)
+    return (_ONE if which in _ONE else _TWO)[which](b, *xs)
+
+
 def _single(
-    r: _Rows, which: int, row: int = 0, known: dict[int, Any] | None = None, seen: bool = True
+    r: _Rows,
+    which: int,
+    width: int = 1,
+    row: int = 0,
+    known: dict[int, Any] | None = None,
+    seen: bool = True,
 ) -> Any:
     """The instruction of a plain row. known: operands that are at hand, by word."""
     words = (2,) if which in _ONE else (2, 3)
-    xs = [(known or {}).get(k) or r.load(r.place(4 * row + k), _D) for k in words]
-    if which == op.AMUL:
-        value = _scalar_amul(r.b, *xs)
-    else:
-        value = (_ONE if which in _ONE else _TWO)[which](r.b, *xs)
+    kind = _kind(width)
+    xs = [(known or {}).get(k) or r.load(r.place(4 * row + k), kind) for k in words]
+    value = _value(r.b, which, xs)
     if seen:
         r.store(value, r.place(4 * row + 1))
     return value
@@ -185,24 +201,24 @@ def _plain(r: _Rows, which: int) -> None:
     r.done()
 
 
-def _pair(r: _Rows, first: int, second: int, link: int) -> None:
-    value = _single(r, first, seen=link < op.UNSEEN)
-    _single(r, second, 1, {link % op.UNSEEN: value})
+def _pair(r: _Rows, first: int, second: int, link: int, width: int) -> None:
+    value = _single(r, first, width, seen=link < op.UNSEEN)
+    _single(r, second, width, 1, {link % op.UNSEEN: value})
     r.done(2)
 
 
-def _line(r: _Rows, which: int, layout: str, lanes: int, looped: bool) -> None:
-    """Lanes at a time: what lies behind a line's end is computed too, into the room behind the
-    target."""
+def _line(r: _Rows, which: int, layout: str, width: int) -> None:
+    """width: elements at a time, or 0 for eights in a loop. What lies behind a line's end is
+    computed too, into the room behind the target."""
     b = r.b
-    kind = ir.VectorType(_D, lanes)
+    kind = _kind(width or 8)
     at = [r.place(k + 1) for k in range(len(layout) + 1)]
     fixed = {}
     for k, x in enumerate(layout):
         if x == "s":
             whole = ir.Constant(kind, ir.Undefined)
             one = b.insert_element(whole, r.load(at[k + 1], _D), _I32(0))
-            spread = ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes)
+            spread = ir.Constant(ir.VectorType(_I32, kind.count), [0] * kind.count)
             fixed[k] = b.shuffle_vector(one, whole, spread)
 
     def chunk(offset: Any) -> None:
@@ -210,24 +226,24 @@ def _line(r: _Rows, which: int, layout: str, lanes: int, looped: bool) -> None:
             fixed[k] if k in fixed else r.load(b.add(at[k + 1], offset), kind)
             for k in range(len(layout))
         ]
-        value = (_ONE if len(xs) == 1 else _TWO)[which](b, *xs)
-        r.store(value, b.add(at[0], offset))
+        r.store(_value(b, which, xs), b.add(at[0], offset))
 
-    if looped:
-        bytes_ = b.shl(b.ashr(r.word(0), _I64(8)), _I64(6))
-        before = b.block
-        body, after = b.append_basic_block("line"), b.append_basic_block("end")
-        b.branch(body)
-        b.position_at_end(body)
-        offset = b.phi(_I64)
-        offset.add_incoming(_I64(0), before)
-        chunk(offset)
-        more = b.add(offset, _I64(8 * lanes))
-        offset.add_incoming(more, body)
-        b.cbranch(b.icmp_signed("<", more, bytes_), body, after)
-        b.position_at_end(after)
-    else:
+    if width:
         chunk(_I64(0))
+        r.done()
+        return
+    size = b.shl(r.extra(), _I64(6))
+    before = b.block
+    body, after = b.append_basic_block("line"), b.append_basic_block("end")
+    b.branch(body)
+    b.position_at_end(body)
+    offset = b.phi(_I64)
+    offset.add_incoming(_I64(0), before)
+    chunk(offset)
+    more = b.add(offset, _I64(64))
+    offset.add_incoming(more, body)
+    b.cbranch(b.icmp_signed("<", more, size), body, after)
+    b.position_at_end(after)
     r.done()
 
 
@@ -240,7 +256,7 @@ def _call(r: _Rows, n: int) -> None:
     for k, x in enumerate([*operands, r.place(1)]):
         r.store(x, b.add(p, _I64(8 * k)))
     pairs = r.table_word(b.add(r.T, _I64(24)))
-    k = b.add(pairs, b.shl(b.ashr(r.word(0), _I64(8)), _I64(5)))
+    k = b.add(pairs, b.shl(r.extra(), _I64(5)))
     dims = r.table_word(b.add(k, _I64(16)))
     steps = r.table_word(b.add(k, _I64(24)))
     kernel = r.pointer(r.load(k), _LOOP)
@@ -327,13 +343,14 @@ def _functions(module: ir.Module) -> list[ir.Function]:
         if which != op.COPIED:
             writers[which] = partial(_plain, which=which)
     for (which, layout), k in op.LINES.items():
-        writers[op.LINE + k] = partial(_line, which=which, layout=layout, lanes=8, looped=True)
-        writers[op.LINE4 + k] = partial(_line, which=which, layout=layout, lanes=4, looped=False)
+        for width, start in {0: op.LINE, **op.SHORT}.items():
+            writers[start + k] = partial(_line, which=which, layout=layout, width=width)
     for (first, second, link), k in op.PAIRS.items():
-        writers[k] = partial(_pair, first=first, second=second, link=link)
-    other = _Rows(module, 255)
+        for width, start in op.PAIR.items():
+            writers[start + k] = partial(_pair, first=first, second=second, link=link, width=width)
+    other = _Rows(module, op.CODE)
     other.b.ret(other.code)
-    found = [other.function] * 256
+    found = [other.function] * (op.CODE + 1)
     for k, write in sorted(writers.items()):
         rows = _Rows(module, k)
         write(rows)
@@ -357,8 +374,9 @@ def threaded(typingctx, T, base, code):
             table.initializer = ir.Constant(kind, functions)
         entries = builder.bitcast(table, _FUNCTION.as_pointer().as_pointer())
         T, base, code = args
-        which = builder.load(builder.inttoptr(code, _PTR), align=1)
-        first = builder.load(builder.gep(entries, [builder.zext(which, _I64)]))
+        row = builder.load(builder.inttoptr(code, _I32.as_pointer()), align=1)
+        which = builder.zext(builder.and_(row, _I32(op.CODE)), _I64)
+        first = builder.load(builder.gep(entries, [which]))
         mem = builder.load(builder.inttoptr(base, _I64.as_pointer()))
         return builder.call(first, [code, mem, builder.ptrtoint(entries, _I64), base, T])
 

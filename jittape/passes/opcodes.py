@@ -1,7 +1,7 @@
 """Opcodes of the scalar sweep: what the planner writes and execute/threaded.py runs.
 
-A row is four int32: opcode (with an extra number from bit 8 on), then target and operands as byte
-offsets into the arena, unless said otherwise.
+A row is four int32: opcode (with an extra number from bit EXTRA on), then target and operands as
+byte offsets into the arena, unless said otherwise.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+EXTRA = 10
+CODE = (1 << EXTRA) - 1
 
 # Single float64 elements. Up to LAST all have one row: (target, operands).
 ADD, SUBTRACT, MULTIPLY, DIVIDE, AMUL, NEGATIVE, SQRT, SQUARE = range(8)
@@ -44,9 +47,9 @@ END = 44  # of a stretch
 # others. REPEAT: count down a word of `base` and jump back: (its offset, bytes)
 FETCH, PUT, REPEAT = 22, 24, 26
 
-# Short lines of float64. The operands' layouts: all elements (v) or one for all (s). Rows of up
-# to four elements have opcodes of their own; the others' extra is the number of eights.
-LINE, LINE4 = 48, 80
+# Short lines of float64. The operands' layouts: all elements (v) or one for all (s). Lines of up
+# to 4, 8 and 16 elements have opcodes of their own; the others' extra is the number of eights.
+WIDTHS = (4, 8, 16)
 _LINES = [ADD, SUBTRACT, MULTIPLY, DIVIDE, AMUL]
 _LINES1 = [NEGATIVE, SQRT, SQUARE, ABSOLUTE, RECIPROCAL]
 COPIED = -1  # pseudo opcode: the operand itself
@@ -58,15 +61,27 @@ for _op in [*_LINES1, COPIED]:
     LINES[_op, "v"] = len(LINES)
 LINES[COPIED, "s"] = len(LINES)
 
-# Two rows as one: the second opcode is not read. The last entry says which operand of the second
-# row is the first row's target: 2, 3 or (0) neither; UNSEEN is added where nothing else reads it,
-# so that it is not stored.
-PAIR, UNSEEN = 112, 4
+LINE = 48  # the opcode of any length; then those of the WIDTHS
+SHORT = {width: LINE + (k + 1) * len(LINES) for k, width in enumerate(WIDTHS)}
+
+# Two rows as one, both of single elements or lines of one width: the second opcode is not read.
+# The last entry says which operand of the second row is the first row's target: 2, 3 or (0)
+# neither; UNSEEN is added where nothing else reads it, so that it is not stored.
+UNSEEN = 4
 PAIRED = (ADD, SUBTRACT, MULTIPLY, AMUL, NEGATIVE)
 PAIRS: dict[tuple[int, int, int], int] = {}
 for _op in PAIRED:
     for _second in PAIRED:
         for _from in (0, 2, 6) if _second in UNARY else (0, 2, 3, 6, 7):
-            PAIRS[_op, _second, _from] = PAIR + len(PAIRS)
+            PAIRS[_op, _second, _from] = len(PAIRS)
+PAIR = {  # by width, 1 for single elements: the opcode of the first of PAIRS
+    width: LINE + 4 * len(LINES) + k * len(PAIRS) for k, width in enumerate((1, *WIDTHS))
+}
+OPCODES = PAIR[16] + len(PAIRS)
+assert OPCODES <= CODE
 
-assert len(LINES) <= 32 and max(PAIRS.values()) < 255
+# What may be paired: opcode -> (opcode of single elements, width)
+PAIRABLE: dict[int, tuple[int, int]] = {k: (k, 1) for k in PAIRED}
+for (_op, _layout), _k in LINES.items():
+    if _op in PAIRED and "s" not in _layout:
+        PAIRABLE |= {SHORT[_width] + _k: (_op, _width) for _width in WIDTHS}

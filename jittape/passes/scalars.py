@@ -35,7 +35,7 @@ def opcode(info: Info, call: Any) -> int:
             return found
     if arity > 2:
         return -1
-    return (op.CALL1, op.CALL2)[arity - 1] | call(*line(info)) << 8
+    return (op.CALL1, op.CALL2)[arity - 1] | call(*line(info)) << op.EXTRA
 
 
 def short_line(info: Info) -> tuple[int, int]:
@@ -54,23 +54,27 @@ def short_line(info: Info) -> tuple[int, int]:
     k = op.LINES.get((which, layout))
     if k is None:
         return -1, 0
-    if info.n <= 4:
-        return op.LINE4 + k, 32
+    for width, first in op.SHORT.items():
+        if info.n <= width:
+            return first + k, 8 * width
     eights = -(-info.n // 8)
-    return op.LINE + k | eights << 8, 64 * eights
+    return op.LINE + k | eights << op.EXTRA, 64 * eights
 
 
 def paired(code: np.ndarray, plain: np.ndarray, once: np.ndarray) -> None:
     """Make superinstructions of neighbours, of those first whose second reads the first's result.
 
-    plain: which rows are such that may be one of a pair; once: whose result is read just once."""
-    both = plain[:-1] & plain[1:]
+    plain: which rows are single rows; once: whose result is read just once."""
+    which, width, codes = _pair_tables()
+    kind = code[:, 0] & op.CODE
+    wide = np.where(plain, width[kind], 0)
+    both = (wide[:-1] == wide[1:]) & (wide[1:] > 0)
     if not both.any():
         return
-    which = code[:, 0]
+    kind = which[kind]
     target = code[:-1, 1]
-    unary = _among(op.UNARY)[which[1:] & 255]
-    link = np.where(code[1:, 2] == target, 2, np.where(~unary & (code[1:, 3] == target), 3, 0))
+    binary = kind[1:] != op.NEGATIVE
+    link = np.where(code[1:, 2] == target, 2, np.where(binary & (code[1:, 3] == target), 3, 0))
     chosen = alternate(both & (link > 0))
     link += op.UNSEEN * (once[:-1] & (link > 0))
     taken = np.zeros(len(code), np.bool_)
@@ -78,7 +82,20 @@ def paired(code: np.ndarray, plain: np.ndarray, once: np.ndarray) -> None:
     taken[1:] |= chosen
     chosen |= alternate(both & ~taken[:-1] & ~taken[1:])
     at = np.flatnonzero(chosen)
-    code[at, 0] = _pair_codes()[which[at], which[at + 1], link[at]]
+    code[at, 0] = codes[wide[at], kind[at], kind[at + 1], link[at]]
+
+
+@functools.cache
+def _pair_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By opcode: that of single elements, and the width or 0; by width and pair: its opcode."""
+    which, width = np.zeros(op.CODE + 1, np.int64), np.zeros(op.CODE + 1, np.int64)
+    for k, (single, wide) in op.PAIRABLE.items():
+        which[k], width[k] = single, wide
+    codes = np.full((17, len(op.SCALAR), len(op.SCALAR), 8), -1, np.int32)
+    for wide, first in op.PAIR.items():
+        for trio, k in op.PAIRS.items():
+            codes[wide, *trio] = first + k
+    return which, width, codes
 
 
 def read_once(s: Schedule) -> np.ndarray:
@@ -96,21 +113,6 @@ def alternate(edges: np.ndarray) -> np.ndarray:
     k = np.arange(len(edges))
     start = np.maximum.accumulate(np.where(edges, -1, k))
     return edges & ((k - start) % 2 == 1)
-
-
-@functools.cache
-def _among(opcodes: tuple[int, ...]) -> np.ndarray:
-    found = np.zeros(256, np.bool_)
-    found[list(opcodes)] = True
-    return found
-
-
-@functools.cache
-def _pair_codes() -> np.ndarray:
-    table = np.full((len(op.SCALAR), len(op.SCALAR), 8), -1, np.int32)
-    for trio, k in op.PAIRS.items():
-        table[trio] = k
-    return table
 
 
 def line(info: Info) -> tuple[tuple, tuple, tuple]:
@@ -165,7 +167,7 @@ def emit(s: Schedule, places: Places, which: np.ndarray, call: Any) -> np.ndarra
     for k, rows in odd.items():
         code[start[k] : start[k] + len(rows)] = rows
     may = np.zeros(len(code), np.bool_)
-    may[at] = _among(op.PAIRED)[ops[plain] & 255]
+    may[at] = True
     once = np.zeros(len(code), np.bool_)
     once[at] = read_once(s)[sel + first]
     paired(code, may, once)
@@ -211,9 +213,9 @@ def write(s: Schedule, sig: Any, a: int, dst: int, at: Any, address: Any, call: 
     ((n, ss, ds),) = lines
     if plus:
         k = call(adding(sig), (n, 1, n, 0), (ds, ss, ds))
-        return (op.CALL2 | k << 8, dst, dst, address(a))
+        return (op.CALL2 | k << op.EXTRA, dst, dst, address(a))
     k = call(("move", (3, item)), (n, 1, n, 0), (ss, ds))
-    return (op.CALL1 | k << 8, dst, address(a), 0)
+    return (op.CALL1 | k << op.EXTRA, dst, address(a), 0)
 
 
 def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> list:
@@ -244,8 +246,8 @@ def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> l
     if info.kind == sch.LANES_SUM:
         low, high = kernels.identity(info.kernel[0], sig.out.dtype) or (0, 0)
         size = sig.out.dtype.itemsize
-        first_row = (op.SET | size << 8, dst, *halves(np.int64(low).tobytes()))
-        return [first_row, (op.CALL2 | call(*line(info)) << 8, dst, dst, address(ops[0]))]
+        first_row = (op.SET | size << op.EXTRA, dst, *halves(np.int64(low).tobytes()))
+        return [first_row, (op.CALL2 | call(*line(info)) << op.EXTRA, dst, dst, address(ops[0]))]
     name, extra = info.kernel
     if name == "load":
         r, offset, item = extra
@@ -257,11 +259,11 @@ def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> l
         return [(op.WHERE, dst, address(ops[0]), 0), (address(ops[1]), address(ops[2]), 0, 0)]
     k = call(*line(info))
     if len(ops) == 1:
-        return [(op.CALL1 | k << 8, dst, address(ops[0]), 0)]
+        return [(op.CALL1 | k << op.EXTRA, dst, address(ops[0]), 0)]
     if len(ops) == 2:
-        return [(op.CALL2 | k << 8, dst, address(ops[0]), address(ops[1]))]
+        return [(op.CALL2 | k << op.EXTRA, dst, address(ops[0]), address(ops[1]))]
     rest = address(ops[2]) if len(ops) == 3 else 0
-    return [(op.CALL3 | k << 8, dst, address(ops[0]), address(ops[1])), (rest, 0, 0, 0)]
+    return [(op.CALL3 | k << op.EXTRA, dst, address(ops[0]), address(ops[1])), (rest, 0, 0, 0)]
 
 
 __all__ = ["FIRST_SLOT", "emit"]
