@@ -134,3 +134,39 @@ def test_numbers_have_no_length():
 
     for _ in range(3):
         np.testing.assert_array_equal(jittape.grad(fun)(np.ones(3)), np.full(3, 3.0))
+
+
+class Note:
+    def __init__(self, owner):
+        self.owner, self.tags = owner, {"new"}
+
+
+def test_objects_in_results_are_fresh_like_the_arrays():
+    class Model:
+        kept = Note(None)
+
+        def run(self, x):
+            note = Note(self)
+            return {"value": x * 2.0, "note": note, "set": {1, 2}, "kept": self.kept, "self": self}
+
+    model = Model()
+    f = jittape.jit(model.run)
+    seen = []
+    for k in range(5):
+        got = f(float(k))
+        assert got["value"] == 2.0 * k
+        assert got["note"].tags == {"new"} and got["set"] == {1, 2}
+        assert got["note"].owner is model is got["self"] and got["kept"] is Model.kept
+        got["note"].tags.add("changed")
+        got["note"].owner = None
+        got["set"].clear()
+        seen.append(got["note"])
+    assert len(set(map(id, seen))) == 5
+    assert f.cache_info().hits >= 2
+
+
+def test_results_that_cannot_be_copied_are_made_by_each_call():
+    f = jittape.jit(lambda x: (x * 2.0, iter([1, 2, 3])))
+    for k in range(4):
+        value, rest = f(float(k))
+        assert value == 2.0 * k and list(rest) == [1, 2, 3]

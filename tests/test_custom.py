@@ -281,3 +281,29 @@ def test_what_cannot_be_registered():
         jittape.register_ufunc(math.sin, [math.cos])
     with pytest.raises(TypeError, match="one output"):
         jittape.register_ufunc(np.modf, [np.cos])
+
+
+def test_rules_follow_what_they_read():
+    gain, data = [2.0], np.array([1.0, 3.0])
+
+    @jittape.custom_vjp
+    def scaled(x):
+        return np.array(x) * 2.0
+
+    def backward(x, g):
+        return (g * gain[0] * (data / 2.0),)
+
+    scaled.defvjp(lambda x: (scaled(x), x), backward)
+    f = jittape.grad(lambda x: np.sum(scaled(x)))
+    forward = jittape.jit(lambda x, t: jittape.jvp(scaled, (x,), (t,))[1])
+    x = np.ones(2)
+    for k in range(6):
+        gain[0] = 2.0 + k // 2
+        data[1] = 3.0 + k % 2
+        for _ in range(2):
+            assert np.array_equal(f(x), gain[0] * data / 2.0)
+            assert np.array_equal(jittape.vjp(scaled, x)[1](x)[0], gain[0] * data / 2.0)
+            assert np.array_equal(forward(x, x), gain[0] * data / 2.0)
+    scaled.defvjp(lambda x: (scaled(x), x), lambda x, g: (g * 7.0,))
+    for _ in range(3):
+        assert np.array_equal(f(x), [7.0, 7.0])

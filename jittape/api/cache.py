@@ -7,9 +7,12 @@ by a trie over the outcomes (see `paths`), so that known paths are found without
 
 from __future__ import annotations
 
+import copy
+import enum
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +80,23 @@ class Recorded:
         self.used = next(_clock)
         self._prepared: Any = None
 
+    def detach(self, state: State) -> None:
+        """Results that are no arrays and that the function has made itself are copied for each
+        call, for the caller may change them; what was there before is handed out as it is."""
+        own = {i: x for i, x in self.static.items() if not _shared(x) and state.older(x) is None}
+        if not own:
+            return
+        try:
+            models = copied(own, state)
+        except Exception as e:  # whatever the classes of these objects raise: no copy, no replay
+            kinds = ", ".join(sorted({type(x).__name__ for x in own.values()}))
+            self.volatile = f"the result contains {kinds}, which cannot be copied ({e})"
+            return
+        static, tape, structure = self.static, self.tape, self.structure
+        self.box = lambda values: _boxer(tape, structure, {**static, **copied(models, state)})(
+            values
+        )
+
     @property
     def is_planned(self) -> bool:
         return self._prepared is not None
@@ -103,6 +123,33 @@ class Recorded:
     def path(self) -> Path:
         """Its guards: needed once there are several tapes."""
         return Path(self.tape)
+
+
+class _Memo(dict):
+    """For copy.deepcopy: what was there before the function ran is no part of the copy."""
+
+    def __init__(self, state: State):
+        super().__init__()
+        self._state = state
+
+    def get(self, key: int, default: Any = None) -> Any:
+        found = super().get(key, self)
+        if found is self:
+            found = self._state.older_by_id(key, default)
+        return found
+
+
+def copied(static: dict[int, Any], state: State) -> dict[int, Any]:
+    return copy.deepcopy(static, _Memo(state))
+
+
+def _shared(x: Any) -> bool:
+    """Whether nobody minds that two calls return this very object."""
+    return isinstance(x, _SHARED)
+
+
+_SHARED = (int, str, bytes, type(None), type, enum.Enum, FunctionType, BuiltinFunctionType,
+           ModuleType, np.dtype, np.ufunc)  # fmt: skip
 
 
 def _boxer(

@@ -197,8 +197,9 @@ class Transformed:
                 self._impure(slot, f"it changes what it reads itself: {changed}")
             return fresh, answer.values(fresh)
         slot.self_changes = 0
-        if fresh.volatile is not None:  # valid for these inputs only
-            self._note_retrace(call, f"an exception: {fresh.volatile}")
+        fresh.detach(state)
+        if fresh.volatile is not None:  # valid for this call only
+            self._note_retrace(call, fresh.volatile)
             return fresh, answer.values(fresh)
         with _lock:
             if variant is None:
@@ -283,7 +284,8 @@ class Transformed:
             tape = trace.finish(result_numbers(trace, numeric))
             answer = Answer(numeric, call.inputs)
         recorded = Recorded(tape, structure, static)
-        recorded.volatile = trace.volatile
+        if trace.volatile is not None:
+            recorded.volatile = f"an exception: {trace.volatile}"
         return recorded, answer
 
     # -- what the user is told -------------------------------------------------------------------

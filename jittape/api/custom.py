@@ -20,6 +20,7 @@ from jittape.api.opaque import (
     sample_values,
     unpack,
 )
+from jittape.api.state import State
 from jittape.ops.declare import by_name
 from jittape.ops.elementwise import elementwise
 from jittape.ops.stop import stop
@@ -79,10 +80,12 @@ class custom_vjp:
         self._fwd: Callable | None = None
         self._bwd: Callable | None = None
         self._calls: dict[Any, Call] = {}
+        self._read_by_bwd: State | None = None  # what bwd read when its rules were recorded
 
     def defvjp(self, fwd: Callable, bwd: Callable) -> None:
         """fwd(*args) -> (result, residuals); bwd(*nondiff, residuals, cotangent) -> tuple."""
         self._fwd, self._bwd = fwd, bwd
+        self._read_by_bwd = None
 
     @property
     def fwd(self) -> Callable:
@@ -121,6 +124,10 @@ class custom_vjp:
         return tree.unflatten(layout.structure.children[0], results)
 
     def _call(self, structure: Any, static: tuple, layout: Layout) -> Call:
+        state = self._read_by_bwd
+        if state is None or not state.valid() and state.changed() is not None:
+            # derivative rules are recorded once per Call: from here on there are others
+            self._calls, self._read_by_bwd = {}, State([(self._bwd, f"the bwd of {self.__name__}")])
         key = structure, tuple((i, _key(x)) for i, x in static), layout
         found = self._calls.get(key)
         if found is None:

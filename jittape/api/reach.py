@@ -109,6 +109,10 @@ class Reach:
         """Whether a root function can also be reached from the functions it calls."""
         return id(f) in self._again
 
+    def met(self, number: int, default: Any) -> Any:
+        """The object of this id, if it was met (it is held alive)."""
+        return self._seen.get(number, default)
+
     def is_module(self, namespace: dict) -> bool:
         """Whether this namespace is also read as attributes of a module."""
         return any(
@@ -176,6 +180,9 @@ class Reach:
             inner = getattr(x, "fun", None) or getattr(x, "__wrapped__", None)
             if inner is not None:  # a jittape transform, functools.lru_cache
                 self._push(inner, label)
+                for n in ("_fwd", "_bwd"):  # of a custom_vjp
+                    if getattr(x, n, None) is not None:
+                        self._attribute(x, n, getattr(x, n), label)
                 return
             if getattr(x, "__dict__", None) is not None:
                 self._objects.append((x, label, set()))

@@ -76,6 +76,13 @@ class State:
         self.contents = tuple([(same, label) for _, same, label in self._checks])
         self._direct: set[int] | None = None
 
+    def older(self, x: Any) -> Any:
+        """x, if it could be reached when the state was looked at: it was there before; or None."""
+        return self.older_by_id(id(x), None)
+
+    def older_by_id(self, number: int, default: Any) -> Any:
+        return self._held.met(number, default)
+
     def recorded(self, fun: Any, tape: Tape) -> None:
         """A tape of this state is going to be replayed: arrays that all tapes read live, and
         nothing else reads, need no comparison (see api.direct)."""
