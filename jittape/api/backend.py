@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from jittape.config import config, listeners
 from jittape.execute import GuardFailure, IndexFailure, choose, run, threads
+from jittape.execute.run import resume
 from jittape.program import compile_program
 
-__all__ = ["GuardFailure", "IndexFailure", "compile_program", "run"]
+__all__ = ["GuardFailure", "IndexFailure", "compile_program", "resume", "run"]
 
 
 def _set_threads(n: int) -> None:

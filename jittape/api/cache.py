@@ -73,6 +73,7 @@ class Recorded:
         self.structure = structure
         self.static = static  # result leaves that are no arrays, by position
         self.box = _boxer(tape, structure, static)
+        self.one = structure is None and not static and tape.aval(int(tape.outputs[0])).ndim > 0
         self.confirmed = False
         self.volatile: str | None = None  # why it holds for one call only
         self.derived: Any = None  # what vjp makes of the tape

@@ -12,6 +12,7 @@ import numpy as np
 
 from jittape import tree
 from jittape.api.cache import Answer, Recorded, Search, Slot, Variant
+from jittape.api.quick import MISS, quick
 from jittape.api.run import GuardFailed, HostFailed, run
 from jittape.api.signature import Call, is_dynamic, matcher
 from jittape.api.state import State
@@ -78,12 +79,18 @@ class Transformed:
         self._slots: dict[Any, Slot] = {}
         self._recent: list[Slot] = []
         self._last: Slot | None = None
+        self._quick: Callable[[tuple, dict], Any] | None = None
         self._trusted = False  # a second trace has been equal to a first
         self._causes: Counter[str] = Counter()
         self._traces = 0
         self._warned: set[type] = set()
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        quickest = self._quick
+        if quickest is not None:
+            found = quickest(args, kwargs)
+            if found is not MISS:
+                return found
         if open_traces():
             return self._record(*args, **kwargs)
         slot = self._last
@@ -98,6 +105,7 @@ class Transformed:
                     except (GuardFailed, HostFailed):
                         return self._call(args, kwargs)  # other tapes are tried there
                     recent.hits += 1
+                    self._quick = quick(slot, variant, recent)
                     return recent.box(values)
         return self._call(args, kwargs)
 
@@ -324,6 +332,8 @@ class Transformed:
 
     def _impure(self, slot: Slot, why: str) -> None:
         slot.impure = why
+        for variant in slot.variants:
+            variant.recent = None  # no call answers from it any more
         slot.variants = []
         if ImpureFunctionWarning not in self._warned:
             self._warned.add(ImpureFunctionWarning)

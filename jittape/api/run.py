@@ -49,14 +49,31 @@ def run(prepared: Any, inputs: Sequence[Any]) -> list[np.ndarray]:
     try:
         out = _sweep(prepared, inputs)
     except Exception as e:
-        at = e.instruction if isinstance(e, backend.IndexFailure) else None
-        at = getattr(e, "jittape_instruction", at)
+        at = _raised_at(e)
         if at is None:
             raise
         raise HostFailed(at) from e
     if type(out) is backend.GuardFailure:
         raise GuardFailed(out.instruction, out.observed)
     return out
+
+
+def _raised_at(e: Exception) -> int | None:
+    """The instruction that raised, where it is one of the tape."""
+    at = e.instruction if isinstance(e, backend.IndexFailure) else None
+    return getattr(e, "jittape_instruction", at)
+
+
+def resumed(linked: Any, workspace: Any, stopped: list, inputs: Sequence[Any]) -> Any:
+    """The results of a sweep that has stopped before its end, for instructions that only Python
+    can do; None where the tape is not valid for these inputs, or one of its instructions raised."""
+    try:
+        out = backend.resume(linked, workspace, stopped, inputs)
+    except Exception as e:
+        if _raised_at(e) is None:
+            raise
+        return None
+    return None if type(out) is backend.GuardFailure else out
 
 
 def worth_planning(tape: Tape) -> bool:

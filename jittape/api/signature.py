@@ -213,6 +213,7 @@ def _one_array(x: np.ndarray) -> Callable[[tuple, dict, list], bool]:
         inputs.append(a)
         return True
 
+    match.array = shape, dtype  # type: ignore[attr-defined]  # for api.quick
     return match
 
 

@@ -201,7 +201,7 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
                 _refresh(linked, ws, slot, value)
         out = linked.enter(inputs, ws.words)
         if type(out) is list:
-            return _resume(linked, ws, out, inputs)
+            return resume(linked, ws, out, inputs)
         return out
     finally:
         pool.append(ws)
@@ -224,7 +224,7 @@ def _normalise(linked: Linked, inputs: Sequence[Any]) -> tuple:
     return tuple(fixed)
 
 
-def _resume(linked: Linked, ws: Workspace, stopped: list, inputs: Sequence[Any]) -> Any:
+def resume(linked: Linked, ws: Workspace, stopped: list, inputs: Sequence[Any]) -> Any:
     """Serve a sweep that has stopped until it is done."""
     program = linked.program
     if stopped == [5]:

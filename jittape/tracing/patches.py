@@ -245,6 +245,7 @@ def install() -> None:
 
 def _after_fork() -> None:
     """Only the forking thread lives on in the child."""
+    recorder.anywhere[:] = open_traces()
     _open.intersection_update([id(t) for t in open_traces()])
     if not _open:
         _restore()

@@ -49,6 +49,10 @@ _stack = _Stack()
 frozen_arrays: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
 
 
+# the traces open in any thread: a list, so that looking whether there is one takes no call
+anywhere: list[Trace] = []
+
+
 def open_traces() -> list[Trace]:
     """The traces open in this thread, outermost first."""
     return _stack.traces
@@ -132,6 +136,7 @@ class Trace(Rows):
             self.concrete, self.remedy = False, traces[-1].remedy
         self.level = len(traces)
         try:
+            anywhere.append(self)
             traces.append(self)
             self.open = True
             self.fast = self.concrete
@@ -152,6 +157,9 @@ class Trace(Rows):
             if trace.of_user:
                 closed(trace)
             trace.open = False
+        for trace in (*traces[self.level :], self):
+            if trace in anywhere:
+                anywhere.remove(trace)
         del traces[self.level :]
         self.open = False
 
