@@ -343,7 +343,7 @@ class Trace(Rows):
             else:
                 numbers.append(self.add_const(const.value, const.live))
         n = len(tape)
-        base = len(self)
+        base = self.count
         translate = np.empty(tape.n_values, dtype=np.int32)
         translate[: tape.first] = numbers
         translate[tape.first :] = np.arange(base, base + n)

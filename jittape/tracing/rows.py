@@ -36,7 +36,9 @@ class Rows:
         self.starts: list[int] = []
         self._end = 0
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many there are. (No __len__: an empty trace would be false.)"""
         return self.base + len(self.sigs)
 
     def add_code(self, code: Any) -> int:
