@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 import jittape
 from jittape import grad, hessian, jacobian, vmap
 from jittape.api import compressed as module
+from jittape.api import sparse as api_sparse
 from jittape.errors import TraceError
+from jittape.passes import one_lane
 from jittape.passes.colour import colour_columns, colour_symmetric
 from jittape.passes.lanes import colour_lanes
+from jittape.passes.sparsity import index_values, jacobian_pattern
 
 sp = pytest.importorskip("scipy.sparse")
 
@@ -462,6 +465,66 @@ def numbered(shapes):
         out.append(np.arange(start, start + size).reshape(shape))
         start += size
     return out
+
+
+def written(x):
+    y = np.zeros((x.shape[0], 4))
+    y[:, 1:3] = x[:, :2] * x[:, 2:]
+    y[:, 2] += x[:, 0]
+    return np.concatenate([y[:, 1:], x * x[:, :1]], axis=1).T
+
+
+def mixed(x):
+    y = np.zeros(x.shape)
+    y[1:] = x[:-1] * x[1:]
+    return y
+
+
+# program -> whether it treats the elements of the long axis alike
+LANES = {
+    "elementwise": (lambda x: np.sin(x) * x, True),
+    "rows": (lambda x: np.sum(x * x, axis=1), True),
+    "columns": (lambda x: np.sum(x * x, axis=0), False),
+    "outer": (lambda x: x[:, :, None] * x[:, None, :], True),
+    "other rows": (lambda x: x * x[::-1], True),
+    "reshape": (lambda x: (x.reshape(-1, 3, 1) * 2.0).reshape(7, 3).T, True),
+    "flat": (lambda x: x.ravel() * 2.0, True),
+    "stack": (lambda x: np.stack([x[:, 0] * x[:, 1], np.exp(x[:, 2])], axis=1), True),
+    "where": (lambda x: np.where(x > 0, x, np.arange(7.0)[:, None] * x[:, ::-1]), True),
+    "written": (written, True),
+    "mixed": (mixed, False),
+    "mean": (lambda x: x - np.mean(x), False),
+    "cumsum": (lambda x: np.cumsum(x, axis=1), False),
+    "gather": (lambda x: x[np.array([1, 0, 2, 3, 4, 5, 6])] * x, True),
+    "constant too": (lambda x: [x * 2.0, np.ones(7)], False),
+}
+
+
+@pytest.mark.parametrize("name", LANES)
+def test_patterns_of_lanes(name, monkeypatch):
+    """The pattern of one lane, spread out, is what a sweep over all of them finds."""
+    fun, alike = LANES[name]
+    monkeypatch.setattr(one_lane, "SHORTEST", 2)
+    found = []
+
+    def spy(tape, wrt, outputs):
+        pattern = one_lane.lane_pattern(tape, wrt, outputs)
+        found.append(pattern is not None)
+        if pattern is not None:
+            want = jacobian_pattern(tape, wrt, outputs, index_values(tape, wrt)[0])
+            assert pattern.shape == want.shape and (pattern != want).nnz == 0
+            assert pattern.nnz == want.nnz and pattern.has_canonical_format
+        return pattern
+
+    monkeypatch.setattr(api_sparse, "lane_pattern", spy)
+    check(fun, RNG.normal(size=(7, 3)))
+    assert any(found) == alike
+    found.clear()
+    total = lambda x: sum(np.sum(np.sin(y) * y) for y in [fun(x)])  # noqa: E731
+    if name != "constant too":
+        x = RNG.normal(size=(7, 3))
+        H = hessian(total, sparse=True)(x).toarray()
+        np.testing.assert_allclose(H, hessian(total)(x).reshape(21, 21), rtol=1e-10, atol=1e-11)
 
 
 # -- refusals --------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from jittape.passes.colour import colour_columns, colour_symmetric
 from jittape.passes.differentiate import reverse
 from jittape.passes.lanes import Shapes, colour_lanes
 from jittape.passes.lift import cut, joined_results, read_variables, with_outputs
+from jittape.passes.one_lane import lane_pattern
 from jittape.passes.simplify import simplify
 from jittape.passes.sparsity import index_values, jacobian_pattern
 from jittape.tape import Tape
@@ -72,8 +73,7 @@ def sparse_jacobian(fun: Callable, argnums: Argnums, mode: str) -> Sparse:
         choose_mode(mode, tape.inputs[:n_in], [tape.aval(v) for v in outputs], name)
         lifted = _lift(tape, n_in, inner.operands)
         roots, rows = joined_results(lifted.tape, lifted.tape.outputs.tolist())
-        indices = _indices(lifted.tape, lifted.numbers, lifted.operands)
-        pattern = jacobian_pattern(lifted.tape, lifted.numbers, roots, indices)
+        pattern = _pattern(lifted, roots)
         of_rows, of_columns = (_shapes(lifted.tape, values) for values in (roots, lifted.numbers))
         chosen, colour, count = _colour(pattern, mode, of_rows, of_columns)
         if chosen == "forward":
@@ -102,9 +102,7 @@ def sparse_hessian(fun: Callable, argnums: Argnums) -> Sparse:
         gradients = swept.outputs[1:].tolist()
         operands = [*lifted.operands, value.dtype.type(1)]
         above = Lifted(swept, lifted.numbers, operands, lifted.sources)
-        indices = _indices(swept, lifted.numbers, operands)
-        pattern = jacobian_pattern(swept, lifted.numbers, gradients, indices)
-        pattern = _symmetric(pattern)
+        pattern = _symmetric(_pattern(above, gradients))
         shapes = _shapes(swept, lifted.numbers)
         colour, count = colour_lanes(pattern, shapes, shapes, colour_symmetric)
         row, column = row_numbers(pattern), pattern.indices.astype(np.int64)
@@ -131,6 +129,15 @@ def _lift(tape: Tape, n_in: int, operands: Sequence[Any]) -> Lifted:
     return Lifted(
         changed, numbers, bound, np.concatenate(sources) if sources else np.zeros(0, np.int64)
     )
+
+
+def _pattern(lifted: Lifted, results: Sequence[int]) -> Any:
+    """Which elements of these values depend on which of the variables', as a csr_array of bool."""
+    found = lane_pattern(lifted.tape, lifted.numbers, results)
+    if found is not None:
+        return found
+    indices = _indices(lifted.tape, lifted.numbers, lifted.operands)
+    return jacobian_pattern(lifted.tape, lifted.numbers, results, indices)
 
 
 def _indices(tape: Tape, wrt: Sequence[int], operands: Sequence[Any]) -> dict[int, np.ndarray]:

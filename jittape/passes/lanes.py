@@ -18,7 +18,7 @@ Shapes = Sequence[tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """Elements of some arrays, one after another: which lane each is in, and which of the
     elements within a lane it is. shapes: of the arrays within a lane."""
 
@@ -44,14 +44,12 @@ def colour_lanes(
     return colours[of_columns.element], count
 
 
-def _lane(pattern: Any, rows: Shapes, columns: Shapes) -> tuple[Any, _Parts, _Parts] | None:
+def _lane(pattern: Any, rows: Shapes, columns: Shapes) -> tuple[Any, Parts, Parts] | None:
     """The pattern of one lane, if the pattern has any."""
     from scipy.sparse import csr_array
 
-    for n in _lengths(columns):
-        of_rows, of_columns = _parts(rows, n), _parts(columns, n)
-        if of_rows is None or of_columns is None:
-            continue
+    for n in lengths([*rows, *columns]) if rows and columns else []:
+        of_rows, of_columns = (lane_parts(s, [x.index(n) for x in s]) for s in (rows, columns))
         at = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
         if not np.array_equal(of_rows.lane[at], of_columns.lane[pattern.indices]):
             continue
@@ -69,7 +67,7 @@ def _lane(pattern: Any, rows: Shapes, columns: Shapes) -> tuple[Any, _Parts, _Pa
     return None
 
 
-def _lengths(shapes: Shapes) -> list[int]:
+def lengths(shapes: Shapes) -> list[int]:
     """Lengths of axes that all of these arrays have, the longest first."""
     common = set(shapes[0]) if shapes else set()
     for shape in shapes[1:]:
@@ -77,19 +75,17 @@ def _lengths(shapes: Shapes) -> list[int]:
     return sorted(common - {0, 1}, reverse=True)
 
 
-def _parts(shapes: Shapes, n: int) -> _Parts | None:
+def lane_parts(shapes: Shapes, axes: Sequence[int]) -> Parts:
+    """Where the elements of arrays of these shapes are, if these axes count lanes."""
     lanes, elements, within = [], [], []
     start = 0
-    for shape in shapes:
-        if n not in shape:
-            return None
-        axis = shape.index(n)
+    for shape, axis in zip(shapes, axes, strict=True):
         rest = (*shape[:axis], *shape[axis + 1 :])
         size = prod(rest)
         number = np.arange(start, start + size).reshape(*shape[:axis], 1, *shape[axis + 1 :])
-        lane = np.arange(n).reshape(-1, *[1] * (len(shape) - axis - 1))
+        lane = np.arange(shape[axis]).reshape(-1, *[1] * (len(shape) - axis - 1))
         elements.append(np.broadcast_to(number, shape).ravel())
         lanes.append(np.broadcast_to(lane, shape).ravel())
         within.append(rest)
         start += size
-    return _Parts(np.concatenate(lanes), np.concatenate(elements), within) if lanes else None
+    return Parts(np.concatenate(lanes), np.concatenate(elements), within)
