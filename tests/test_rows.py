@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from jittape.execute import address
+from jittape.execute import address, library
 from jittape.passes import opcodes as op
 from jittape.passes.lower import END, SCALARS
 from jittape.passes.scalars import alternate, paired
@@ -26,13 +26,11 @@ NUMPY[op.COPIED] = np.positive
 
 def sweep(code, arena):
     """Run rows over an arena of bytes."""
-    from jittape.execute.sweep import sweep
-
     code = np.array([*code, (op.END, 0, 0, 0)], np.int32)
     table = np.array([8, 0, 0, 0, 0, 0, 0, 0, SCALARS, 0, 0, 0, END, 0, 0, 0], np.int64)
     base = np.array([address.data_address(arena), 0, 0], np.int64)
     places = [address.data_address(x) for x in (table, base, code)]
-    assert sweep(*places, 0, 0) == 0
+    assert library.function("sweep")(*places, 0, 0) == 0
 
 
 def numpy_of(which, *xs):

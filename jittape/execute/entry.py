@@ -18,7 +18,7 @@ from jittape.execute.primitives import (
     move,
     store8,
 )
-from jittape.execute.sweep import sweep
+from jittape.execute.sweep import run_sweep
 
 
 @exported
@@ -74,10 +74,10 @@ def enter(bound, args, count):
         types += 24
     if load8(table + 24):
         state = call0(load8(table + 88))
-        status = sweep(T, base, load8(table + 8), 0, load8(load8(table + 16)))
+        status = run_sweep(T, base, load8(table + 8), 0, load8(load8(table + 16)))
         call1(load8(table + 96), state)
     else:
-        status = sweep(T, base, load8(table + 8), 0, load8(load8(table + 16)))
+        status = run_sweep(T, base, load8(table + 8), 0, load8(load8(table + 16)))
     if status:
         return _stopped(table, status, outputs)
     return outputs

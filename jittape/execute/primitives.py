@@ -7,9 +7,11 @@ no bounds checks, and one entry takes a handful of integers, which Numba passes 
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
@@ -32,6 +34,35 @@ def kernel(function: Callable) -> Any:
     return njit(nogil=True, error_model="numpy")(function)
 
 
+def by_name(name: str, n: int) -> Any:
+    """An exported function of n integers for others to call: it is compiled once, not into each.
+
+    The name is resolved where all of them are linked. Compiled functions that Numba itself loads
+    are never run, and find `abort` under this name."""
+
+    def codegen(context, builder, signature, args):
+        if name not in _NAMED:
+            abort = ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value
+            llvm.add_symbol(name, abort)
+            _NAMED.add(name)
+        kind = ir.FunctionType(_I64, [_I64] * n)
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        return builder.call(function, args)
+
+    signature = types.int64(*[types.int64] * n)
+
+    @intrinsic
+    def call3(typingctx, a, b, c):
+        return signature, codegen
+
+    @intrinsic
+    def call5(typingctx, a, b, c, d, e):
+        return signature, codegen
+
+    return {3: call3, 5: call5}[n]
+
+
+_NAMED: set[str] = set()
 _I64 = ir.IntType(64)
 _PTR = ir.IntType(8).as_pointer()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from numba import njit
 
 from jittape.execute.primitives import (
+    by_name,
     call_loop,
     exported,
     load1,
@@ -40,6 +41,16 @@ from jittape.passes.opcodes import (
 DONE, AT_HOST, AT_GUARD, AT_INDEX, AT_PARALLEL, AT_INPUT = range(6)
 
 
+@exported
+def rows(T, base, code):
+    """Run rows until one that is not done in threaded.py: its address."""
+    return threaded(T, base, code)
+
+
+run_rows = by_name("rows", 3)
+run_sweep = by_name("sweep", 5)
+
+
 @njit(nogil=True)
 def scalar_sweep(T, base, code):
     """Run rows to the end of a stretch. Returns 0, or the address of the row of a failed guard.
@@ -47,7 +58,7 @@ def scalar_sweep(T, base, code):
     Nearly all is done in threaded.py; what is rare is done here."""
     mem = load8(base)
     while True:
-        code = threaded(T, base, code)
+        code = run_rows(T, base, code)
         op = load4(code)
         which = op & CODE
         dst = mem + load4(code + 4)
@@ -354,7 +365,7 @@ def steps(control, low, high):
         for _ in range(resident):
             move(arena + load8(row + 8), load8(base + 8 * load8(row)), load8(row + 16))
             row += 24
-        status = sweep(T, base, code, 0, 0)
+        status = run_sweep(T, base, code, 0, 0)
         if status:
             return status
     return 0
