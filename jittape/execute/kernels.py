@@ -213,3 +213,24 @@ def cast(args, dims, steps, data):
     elif src == 4 and dst == 3:  # complex128 -> float64, the real part
         for i in range(n):
             stored(c + s1 * i, loadd(a + s0 * i))
+
+
+@kernel
+def linear(args, dims, status, data):
+    """A loop of numpy.linalg over matrices; it fills results with NaN where LAPACK fails, which is
+    reported. data: (loop, data of the loop, arguments, index of the one to check or -1, width of
+    its real numbers, number of dims, dims, steps); dims[0] matrices."""
+    n, check = load8(data + 16), load8(data + 24)
+    lines = data + 48
+    steps = lines + 8 * load8(data + 40)
+    p = local(8)  # the loop moves its arguments
+    for k in range(n):
+        store8(p + 8 * k, load8(args + 8 * k))
+    call_loop(load8(data), p, lines, steps, load8(data + 8))
+    if check >= 0:
+        x = load8(args + 8 * check)
+        for _ in range(load8(lines)):
+            v = loadd(x) if load8(data + 32) == 8 else float(loadf(x))
+            if v != v:
+                store8(status, 1)
+            x += load8(steps + 8 * check)

@@ -309,8 +309,8 @@ def sweep(T, base, code, step, threshold):
             if load8(row + 16):
                 store8(status, 0)
                 run_call(T, base, load8(row + 8), status)
-                if load8(status):
-                    return step * 8 + 3
+                if load8(status):  # an index out of range, or a case for NumPy
+                    return step * 8 + (3 if load8(row + 16) == 1 else 1)
             else:
                 run_call(T, base, load8(row + 8), 0)
         elif kind == 3:

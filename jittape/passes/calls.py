@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jittape.ops.declare import Kind, Signature
-from jittape.passes import kernels, products, views
+from jittape.passes import kernels, lapack, products, views
 from jittape.passes.views import View, broadcast, contiguous_strides
 
 # Ops that give their first operand with something replaced: in place where it dies.
@@ -26,7 +26,7 @@ class Call:
     dims: tuple[int, ...]
     steps: tuple[int, ...]
     outer: list[tuple[int, ...]]
-    checked: bool = False
+    checked: str = ""  # what follows where the kernel reports a failure: "index", or "host"
 
 
 @dataclass(eq=False)
@@ -162,6 +162,8 @@ def lower_call(
         return reduced(s, kernel, ops[0], out)
     if kind is Kind.ACCUMULATE:
         return accumulated(s, kernel, ops[0], out)
+    if kind is Kind.HOST:
+        return factored(s, ops, out)
     if kind is Kind.GUFUNC:
         return product(s, ops, out, temp)
     if kind is Kind.PLACE:
@@ -232,6 +234,33 @@ def product(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> 
     return [*calls, Call(kernel or (), None, args, (last[0], m, k, n), steps, outer)]
 
 
+def factored(s: Signature, ops: list[Operand], out: Operand) -> list[Call]:
+    """Linear algebra by a loop of numpy.linalg."""
+    found = lapack.find(s)
+    assert found is not None
+    gufunc = found[0]
+    if gufunc.__name__ == "eigh_up":  # of the transposed matrix
+        (a,) = ops
+        swapped = (*a.strides[:-2], a.strides[-1], a.strides[-2])
+        ops = [Operand(a.slot, a.offset, a.shape, swapped, a.itemsize)]
+    dims, lines, offsets = lapack.core(s, gufunc, [o.strides for o in ops])
+    batch = len(out.shape) - lapack.results_rank(gufunc)
+    over = [
+        o.over(out.shape[:batch] + o.shape[len(o.shape) - rank :])[:batch]
+        for o, rank in zip(ops, lapack.core_rank(gufunc), strict=True)
+    ]
+    stack = [*over, *([out.strides[:batch]] * len(offsets))]
+    loops = products.stacked(out.shape[:batch], stack)
+    count, *steps = loops.pop() if loops else [1] + [0] * len(stack)
+    args = [(o.slot, o.offset) for o in ops] + [(out.slot, out.offset + k) for k in offsets]
+    check = len(args) - 1 if lapack.fails(s) else -1
+    width = s.out.dtype.itemsize // (2 if s.out.dtype.kind == "c" else 1)
+    data = (found, 0, len(args), check, width, 1 + len(dims), count, *dims, *steps, *lines)
+    outer = [tuple(r) for r in loops]
+    whole = (1, 1, 1, 0)
+    return [Call(("linear",), data, args, whole, (), outer, "host" if lapack.fails(s) else "")]
+
+
 def readable(o: Operand, temp: list[int], calls: list[Call]) -> Operand:
     """`o`, or a copy of it that BLAS can read."""
     v = views.view(o.shape, o.strides, 0, o.itemsize)
@@ -261,5 +290,5 @@ def indexed(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> 
     if which == 1 and not (per == 1 and s.out.dtype == np.float64):
         data = (*data[:5], adding(s), 0)
     places = [(o.slot, o.offset) for o in args]
-    calls.append(Call(("indexing",), data, places, (1, 1, 1, 0), (0, 0, 0), [], checked=True))
+    calls.append(Call(("indexing",), data, places, (1, 1, 1, 0), (0, 0, 0), [], checked="index"))
     return calls

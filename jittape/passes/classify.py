@@ -14,7 +14,7 @@ import numpy as np
 
 from jittape.distinct import present
 from jittape.ops.declare import Kind, Signature, signatures
-from jittape.passes import kernels, products, views
+from jittape.passes import kernels, lapack, products, views
 from jittape.passes.calls import REPLACING, callable_here, parts
 from jittape.passes.views import View
 from jittape.tape import Tape
@@ -174,6 +174,8 @@ def describe(
             if places and pokes(s, vs, large, places):
                 return Info(number, POKE, s, kernel, parts=places)
             return Info(number, UPDATE if s.op.name in REPLACING else CALL, s, kernel)
+    if kind is Kind.HOST and lapack.find(s) is not None:
+        return Info(number, CALL, s, ("linear",))
     return Info(number, HOST, s)
 
 

@@ -16,6 +16,7 @@ from jittape.passes.memory import ARENA, FIRST_SLOT, Places
 from jittape.passes.schedule import Schedule
 
 SCALARS, GROUP, CALLS, HOST, CHECK, END = range(6)
+CHECKED = ("", "index", "host")  # execute/sweep.py knows these by number
 HEADER = 8  # words: steps, n inputs, input types, pairs of scalar kernels
 
 
@@ -101,7 +102,7 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
             pending = lower_call(info.sig, info.kernel, ops, out, bool(places.in_place[i]), temp)
             temp_top[0] = max(temp_top[0], temp[0])
             for c in pending:
-                steps += [CALLS, 0, int(c.checked), i]
+                steps += [CALLS, 0, CHECKED.index(c.checked), i]
                 todo.append((len(steps) - 3, c))  # type: ignore[arg-type]
     for k, v in enumerate(places.results):
         if v is not None:

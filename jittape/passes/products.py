@@ -96,16 +96,11 @@ def single(s: Signature, a: View, b: View) -> tuple[tuple, tuple, tuple] | None:
     return found, (1, m, k, n), (0, 0, 0, *a.strides, *b.strides, n * item, item)
 
 
-def batched(
-    shape: tuple[int, ...], lines: list[tuple[int, ...]], strides: tuple[tuple[int, ...], ...]
-) -> tuple[int, list[list[int]]]:
-    """(m, loops) of products of all matrices of a stack: loops of (count, stride per array).
-
-    shape: of the result. lines: strides of a, b and the result over the stack. strides: those of
-    their rows and columns. A stack times one matrix is one product with more rows."""
-    m = shape[-2]
+def stacked(shape: tuple[int, ...], lines: list[tuple[int, ...]]) -> list[list[int]]:
+    """Loops of (count, stride per array) over a stack of this shape. lines: strides of each array
+    over the stack."""
     loops: list[list[int]] = []
-    for d, count in enumerate(shape[:-2]):
+    for d, count in enumerate(shape):
         if count == 1:
             continue
         line = [count] + [st[d] for st in lines]
@@ -113,6 +108,18 @@ def batched(
             loops[-1] = [loops[-1][0] * count] + line[1:]
         else:
             loops.append(line)
+    return loops
+
+
+def batched(
+    shape: tuple[int, ...], lines: list[tuple[int, ...]], strides: tuple[tuple[int, ...], ...]
+) -> tuple[int, list[list[int]]]:
+    """(m, loops) of the products of a stack whose result has this shape.
+
+    strides: those of the rows and columns of a, b and the result. A stack times one matrix is one
+    product with more rows."""
+    m = shape[-2]
+    loops = stacked(shape[:-2], lines)
     a, _, c = strides
     if loops and loops[-1][1:] == [m * a[0], 0, m * c[0]]:
         m *= loops.pop()[0]
