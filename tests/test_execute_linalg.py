@@ -5,6 +5,8 @@ import pytest
 
 import jittape
 from jittape.execute.run import run
+from jittape.ops.cholesky import cholesky_pullback
+from jittape.ops.linalg import cofactor
 from jittape.passes import lapack
 from jittape.passes.lower import END, HOST
 from jittape.program import compile_program
@@ -122,3 +124,40 @@ def test_without_numpys_private_module_numpy_is_called(monkeypatch):
     assert hosts(program) == {"inv"}
     (have,) = run(program, (a,))
     np.testing.assert_allclose(have, 2 * np.linalg.inv(a), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 40, 100, 120])
+@pytest.mark.parametrize("stack", [(), (3,), (2, 2)], ids=str)
+def test_cotangents_of_factors(n, stack):
+    factor = np.tril(rng.normal(size=(*stack, n, n)) / n) + np.eye(n)
+    g = rng.normal(size=(n, n))  # the same for all of the stack
+    half = 1 - 0.5 * np.eye(n)
+    x = np.linalg.inv(factor)
+    s = np.swapaxes(x, -1, -2) @ (np.tril(np.swapaxes(factor, -1, -2) @ np.tril(g)) * half) @ x
+    want = np.tril((s + np.swapaxes(s, -1, -2)) * half)
+    tape = recorded(lambda low, g: cholesky_pullback(low, g) * 2.0, factor, g)
+    program = compile_program(tape)
+    assert bool(hosts(program)) == (n > lapack.SMALL)
+    (have,) = run(program, (factor, g))
+    np.testing.assert_allclose(have, 2 * want, rtol=0, atol=1e-11 * np.abs(want).max())
+
+
+@pytest.mark.parametrize("stack", [(), (3,), (2, 3)], ids=str)
+def test_cofactors_of_any_matrix(stack):
+    def gradient(a):
+        return np.linalg.det(a)[..., None, None] * np.swapaxes(np.linalg.inv(a), -1, -2)
+
+    tape = recorded(lambda a: cofactor(np.swapaxes(a, -1, -2)) * 1.0, general(*stack, 3, 3))
+    program = compile_program(tape)
+    assert not hosts(program)
+    for _ in range(3):
+        a = general(*stack, 3, 3)
+        (have,) = run(program, (a,))
+        np.testing.assert_allclose(np.swapaxes(have, -1, -2), gradient(a), rtol=1e-11, atol=1e-12)
+    # where the inverse says little, or nothing, singular values are asked
+    for bad in (np.diag([1.0, 2.0, 0.0]), np.diag([1.0, 1e-9, 1.0]), np.zeros((3, 3))):
+        a = general(*stack, 3, 3)
+        a.reshape(-1, 3, 3)[-1] = bad
+        (have,) = run(program, (a,))
+        want = cofactor.evaluate(np.swapaxes(a, -1, -2))
+        np.testing.assert_allclose(have, want, rtol=1e-12, atol=1e-14)

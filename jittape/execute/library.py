@@ -19,6 +19,7 @@ _COMPILED = (
     "moves",
     "kernels",
     "products",
+    "factors",
     "joins",
     "vector",
     "strips",

@@ -163,7 +163,7 @@ def lower_call(
     if kind is Kind.ACCUMULATE:
         return accumulated(s, kernel, ops[0], out)
     if kind is Kind.HOST:
-        return factored(s, ops, out)
+        return factored(s, ops, out, temp)
     if kind is Kind.GUFUNC:
         return product(s, ops, out, temp)
     if kind is Kind.PLACE:
@@ -234,8 +234,11 @@ def product(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> 
     return [*calls, Call(kernel or (), None, args, (last[0], m, k, n), steps, outer)]
 
 
-def factored(s: Signature, ops: list[Operand], out: Operand) -> list[Call]:
-    """Linear algebra by a loop of numpy.linalg."""
+def factored(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> list[Call]:
+    """Linear algebra by a loop of numpy.linalg, or by a kernel."""
+    own = lapack.own(s)
+    if own is not None:
+        return cofactors(ops[0], out, temp) if own == "cofactors" else factor_back(ops, out, temp)
     found = lapack.find(s)
     assert found is not None
     gufunc = found[0]
@@ -259,6 +262,33 @@ def factored(s: Signature, ops: list[Operand], out: Operand) -> list[Call]:
     outer = [tuple(r) for r in loops]
     whole = (1, 1, 1, 0)
     return [Call(("linear",), data, args, whole, (), outer, "host" if lapack.fails(s) else "")]
+
+
+def factor_back(ops: list[Operand], out: Operand, temp: list[int]) -> list[Call]:
+    calls: list[Call] = []
+    low, g = (contiguous(o, temp, calls) for o in ops)
+    batch = len(out.shape) - 2
+    stack = [o.over(out.shape)[:batch] for o in (low, g)] + [out.strides[:batch]]
+    loops = products.stacked(out.shape[:batch], stack)
+    count, *steps = loops.pop() if loops else (1, 0, 0, 0)
+    args = [(o.slot, o.offset) for o in (low, g, out)]
+    outer = [tuple(r) for r in loops]
+    dims = (count, out.shape[-1], 1, 0)
+    return [*calls, Call(("factor_back",), None, args, dims, tuple(steps), outer)]
+
+
+def cofactors(a: Operand, out: Operand, temp: list[int]) -> list[Call]:
+    det = Operand(TEMP, temp[0], (), (), 8)
+    temp[0] += 64
+    batch = len(out.shape) - 2
+    stack = [a.strides[:batch], out.strides[:batch], (0,) * batch]
+    loops = products.stacked(out.shape[:batch], stack)
+    count, step, *_ = loops.pop() if loops else (1, 0)
+    inv, determinant = lapack.loop("inv", "d", 1), lapack.loop("det", "d", 1)
+    data = (inv, 0, determinant, 0, count, out.shape[-1], step, *a.strides[-2:])
+    args = [(o.slot, o.offset) for o in (a, out, det)]
+    outer = [tuple(r) for r in loops]
+    return [Call(("cofactors",), data, args, (1, 1, 1, 0), (), outer, "host")]
 
 
 def readable(o: Operand, temp: list[int], calls: list[Call]) -> Operand:

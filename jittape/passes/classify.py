@@ -174,7 +174,7 @@ def describe(
             if places and pokes(s, vs, large, places):
                 return Info(number, POKE, s, kernel, parts=places)
             return Info(number, UPDATE if s.op.name in REPLACING else CALL, s, kernel)
-    if kind is Kind.HOST and lapack.find(s) is not None:
+    if kind is Kind.HOST and lapack.known(s):
         return Info(number, CALL, s, ("linear",))
     return Info(number, HOST, s)
 

@@ -13,21 +13,26 @@ from importlib import import_module
 from math import prod
 from typing import Any
 
+from jittape.config import config
 from jittape.ops.declare import Signature
 from jittape.passes import kernels
 from jittape.passes.views import contiguous_strides
 
-# op -> (gufunc of numpy.linalg, whether it fails by NaN). Several results are packed one after
-# another along the last axis, as the ops have them.
+# op -> (gufunc of numpy.linalg, whether it fails by NaN, number of results). Several results are
+# packed one after another along the last axis, as the ops have them; of complex matrices they have
+# two dtypes.
 GUFUNCS = {
-    "solve": ("solve", True),
-    "inv": ("inv", True),
-    "det": ("det", False),
-    "slogdet": ("slogdet", False),
-    "cholesky": ("cholesky_lo", True),
-    "eigh": ("eigh_lo", True),
-    "svd": ("svd_s", True),
+    "solve": ("solve", True, 1),
+    "inv": ("inv", True, 1),
+    "det": ("det", False, 1),
+    "slogdet": ("slogdet", False, 2),
+    "cholesky": ("cholesky_lo", True, 1),
+    "eigh": ("eigh_lo", True, 2),
+    "svd": ("svd_s", True, 3),
 }
+
+
+SMALL = 100  # rows up to which a factor's cotangent is computed row by row, not by products
 
 
 @cache
@@ -38,22 +43,40 @@ def _module() -> Any:
         return None
 
 
+def known(s: Signature) -> bool:
+    """Whether there is a loop or a kernel for s."""
+    return own(s) is not None or find(s) is not None
+
+
+def own(s: Signature) -> str | None:
+    """jittape's own kernel for s, or None."""
+    if config.bit_exact or any(a.dtype.char != "d" for a in s.avals):
+        return None
+    if s.op.name == "cholesky_pullback" and s.out.shape[-1] <= SMALL:
+        return "factor_back"
+    both = loop("inv", "d", 1), loop("det", "d", 1)
+    return "cofactors" if s.op.name == "cofactor" and None not in both else None
+
+
+def loop(name: str, char: str, nout: int) -> tuple[Any, int] | None:
+    """(gufunc, index) of the loop for operands and results of this one dtype."""
+    gufunc = getattr(_module(), name, None)
+    if gufunc is None or gufunc.nout != nout or not _parsed(gufunc.signature):
+        return None
+    index = kernels.loop_index(gufunc, char * gufunc.nin, char * nout)
+    return None if index is None else (gufunc, index)
+
+
 def find(s: Signature) -> tuple[Any, int] | None:
     """(gufunc, index of its loop) that computes s, or None."""
     known = GUFUNCS.get(s.op.name)
     char = s.out.dtype.char
     if known is None or any(a.dtype != s.out.dtype for a in s.avals):
         return None
-    name = known[0]
+    name, _, nout = known
     if s.op.name == "eigh" and s.kwargs["upper"]:
         name = "eigh_up"
-    gufunc = getattr(_module(), name, None)
-    if gufunc is None or not _parsed(gufunc.signature):
-        return None
-    if gufunc.nout > 1 and char not in "fd":  # results of two dtypes
-        return None
-    index = kernels.loop_index(gufunc, char * gufunc.nin, char * gufunc.nout)
-    return None if index is None else (gufunc, index)
+    return loop(name, char, nout)
 
 
 @cache
