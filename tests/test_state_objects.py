@@ -352,7 +352,7 @@ def arrays_of_every_kind():
         lambda: objects[1].__setitem__(0, 6.0),
         lambda: records["k"].__setitem__(0, 7.0),
         lambda: bits.__setitem__(1, np.float64(8.0).view(np.int64)),
-        lambda: setattr(plain, "shape", (2, 2)),
+        lambda: plain.resize((2, 2), refcheck=False),
     ]
 
 

@@ -53,7 +53,7 @@ def bubble(v):
 # what may change between two calls, as text that is run in the program's namespace
 CHANGES = [
     "K = 0.75", "K = -0.5", "TABLE[0] = 1.5", "TABLE[0] = 0.5", "TABLE.append(0.1)",
-    "TABLE.pop()", "MODES['a'] = 0.3", "MODES['a'] = 1.5", "WEIGHTS[2] = 0.75",
+    "TABLE[1:] = TABLE[1:2]", "MODES['a'] = 0.3", "MODES['a'] = 1.5", "WEIGHTS[2] = 0.75",
     "WEIGHTS[2] = 1.5", "WEIGHTS = WEIGHTS * 1.0", "BOX.shift = -0.5", "BOX.shift = 0.25",
     "BOX.parts = [0.5]", "BOX.parts[0] = 2.0", "Box.factor = 0.5", "Box.factor = 1.0",
     "BOX = Box()", "squash = lambda t: t * K", "squash.__defaults__ = None",

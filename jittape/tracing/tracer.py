@@ -283,7 +283,7 @@ def cast(x: Any, dtype: np.dtype, trace: Trace | None = None) -> Any:
         x = settled(x)
         if x.dtype == dtype:
             return x
-        trace = trace or open_traces()[-1]
+        trace = open_traces()[-1] if trace is None else trace
         t = Tracer(trace, trace.add_const(x, live=True), aval_of(x), x)
         return declare.by_name["cast"](t, dtype=dtype)
     return np.asarray(x).astype(dtype)[()]
