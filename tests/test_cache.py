@@ -276,7 +276,13 @@ def test_verify_mode_passes_what_is_right():
     with jittape.config.override(verify=True):
         for k in range(6):
             x = np.linspace(-1.0, 1.0, 4) * (-1) ** k + 0.1
-            f(x)
+            value, slope = f(x)
+            y = np.tanh(x) * 2.0
+            assert value == pytest.approx(np.sum(y * y) if y[0] > 0 else np.sum(y), rel=1e-14)
+            d = 2.0 * (1 - np.tanh(x) ** 2) * (2.0 * y if y[0] > 0 else 1.0)
+            np.testing.assert_allclose(slope, d, rtol=1e-13)
+    info = f.cache_info()
+    assert info.hits >= 3 and info.traces == 6  # each replay was held against a trace
 
 
 def test_nan_mode_names_op_and_line_in_the_value():
@@ -303,6 +309,24 @@ def test_nan_mode_names_op_and_line_in_the_derivative():
     with jittape.config.override(debug_nans=True):
         with pytest.raises(jittape.errors.NonFiniteError, match=f"{line}: .*derivative of this"):
             jittape.grad(fun)(0.0)
+
+
+def test_nan_mode_looks_into_vjp_and_jvp():
+    def fun(x):
+        return np.sqrt(x) * 2.0
+
+    line = fun.__code__.co_firstlineno + 1
+    for _ in range(4):  # recorded, cached, replayed
+        with jittape.config.override(debug_nans=True):
+            _, pullback = jittape.vjp(fun, 0.0)
+            for _ in range(2):
+                with pytest.raises(jittape.errors.NonFiniteError, match=f"{line}: .*derivative of"):
+                    pullback(1.0)
+            with pytest.raises(jittape.errors.NonFiniteError, match=f"{line}: .*sqrt.*the value"):
+                jittape.vjp(fun, -1.0)
+            with pytest.raises(jittape.errors.NonFiniteError, match=f"{line}: "):
+                jittape.jvp(fun, (0.0,), (1.0,))
+        assert jittape.vjp(fun, 0.0)[1](1.0) == (np.inf,)
 
 
 # -- pickling --------------------------------------------------------------------------------

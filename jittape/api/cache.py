@@ -212,13 +212,13 @@ class Variant:
                 # no tape knows what the user's code does then; others may still hold
                 candidate = self.paths.beside(candidate, failure.instruction, tried)
             else:
+                candidate.hits += 1
                 self.answered(candidate)
                 return Search(candidate, values)
         others = [t for t in list(self.tapes) if t.confirmed and t not in tried]
         return Search(failed=failed, ruled_out=others)
 
     def answered(self, recorded: Recorded) -> None:
-        recorded.hits += 1
         recorded.used = next(_clock)
         self.paths.answered(recorded)
         self.recent = recorded

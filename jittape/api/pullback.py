@@ -18,6 +18,7 @@ from jittape.api.call import Transformed
 from jittape.api.gradients import match, split_aux, traced_leaves
 from jittape.api.run import GuardFailed, HostFailed, prepare, run, worth_planning
 from jittape.api.signature import kept_from_the_second
+from jittape.config import config
 from jittape.passes.differentiate import reverse
 from jittape.passes.evaluate import evaluate
 from jittape.passes.simplify import simplify
@@ -61,6 +62,8 @@ def _at_once(fun: Callable, name: str, primals: tuple, has_aux: bool) -> tuple:
         tape = inner.finish([*results, *extra])
     # the caller may write to its arrays later on
     operands = [_kept(x) for x in inner.operands]
+    if config.debug_nans and not open_traces():
+        check_finite(tape, operands)
     values = embed(tape, operands)
     n = len(results)
     pull = Pulled(tape, len(inner.leaves), n)
@@ -171,6 +174,8 @@ class Pulled:
         operands = [*bound, *cotangents]
         if open_traces() or any(isinstance(x, Tracer) for x in operands):
             return embed(self._tape, operands)
+        if config.debug_nans:
+            check_finite(self._tape, operands)
         self._calls += 1
         if self._calls > 1 or worth_planning(self._tape):
             if self._prepared is None:
@@ -182,6 +187,13 @@ class Pulled:
                 # an instruction raises is raised below, as itself
                 pass
         return [_boxed(v) for v in evaluate(self._tape, operands)]
+
+
+def check_finite(tape: Tape, operands: Sequence[Any]) -> None:
+    """NaN mode; it is imported where it is on."""
+    from jittape.api import verify
+
+    verify.check_finite(tape, operands)
 
 
 def _boxed(v: Any) -> Any:
