@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jittape.distinct import present
 from jittape.errors import DifferentiationError
 from jittape.ops.declare import Signature, signature
 from jittape.ops.elementwise import add
@@ -19,6 +18,7 @@ from jittape.passes.activity import active_values
 from jittape.passes.paste import Builder, groups
 from jittape.passes.template import Template, jvp_template, vjp_template
 from jittape.tape import Tape
+from jittape.types import Aval
 
 # a contribution that is the adjoint of the instruction it comes from, unchanged (add, reshape...)
 _PASSED_ON = -(1 << 62)
@@ -163,11 +163,18 @@ def _paste_sums(
     left = np.where(rank[later] == 1, position[later - 1], at - 1)
     right = position[later]
     where = np.where(source[later] < len(tape), source[later], -1)
-    avals = {v: tape.aval(v) for v in present(target[later]).tolist()}
-    kinds = {a: k for k, a in enumerate(dict.fromkeys(avals.values()))}
-    kind = np.array([kinds[avals[v]] for v in target[later].tolist()])
+    summed = target[later]
+    used, inverse = tape.distinct
+    kinds: dict[Aval, int] = {}
+    of_signature = np.array([kinds.setdefault(s.out, len(kinds)) for s in used], np.int64)
+    kind = np.empty(len(summed), np.int64)
+    given = summed < tape.first
+    kind[given] = [kinds.setdefault(tape.aval(v), len(kinds)) for v in summed[given].tolist()]
+    kind[~given] = of_signature[inverse[summed[~given] - tape.first]]
     for aval, k in kinds.items():
         mine = kind == k
+        if not mine.any():
+            continue
         sig = signature(add, (), (aval, aval))
         builder.put(at[mine], sig, [left[mine], right[mine]], where[mine])
 
