@@ -21,6 +21,7 @@ from jittape.passes.memory import Places, plan
 from jittape.passes.schedule import Schedule, schedule
 from jittape.passes.simplify import simplify
 from jittape.passes.triangles import triangular_solves
+from jittape.passes.zeros import leave_out
 from jittape.tape import Tape
 from jittape.types import Aval
 
@@ -66,7 +67,7 @@ def compile_program(tape: Tape) -> Program:
     if pulled is not simple:
         simple, again = simplify(pulled)
         origin = origin[again]
-    through = read_through(simple)
+    through = leave_out(read_through(simple))
     if through is not simple:
         simple, again = simplify(through)
         origin = origin[again]

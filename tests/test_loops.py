@@ -79,3 +79,33 @@ def test_progress():
 def test_not_where_a_step_is_more_than_rows():
     tape = jittape.trace(lambda a: np.sin(a))(np.zeros(5000))
     assert as_loop(compile_program(tape), 0, 1, False) is None
+
+
+def test_cotangents_of_kept_carries_are_left_out_where_they_are_zeros():
+    n = 700
+
+    def f(a, p):
+        final, _ = jittape.scan(lambda c, _: (c + 0.001 * np.sin(p * c), None), a, None, length=n)
+        return final * final
+
+    grad = jittape.grad(f)
+    second = jittape.grad(jittape.grad(f))
+    step = 1e-6
+    for a in (0.7, 0.9):
+        want = (f(a + step, 1.3) - f(a - step, 1.3)) / (2 * step)
+        np.testing.assert_allclose(grad(a, 1.3), want, rtol=1e-6)
+        want = (grad(a + step, 1.3) - grad(a - step, 1.3)) / (2 * step)
+        np.testing.assert_allclose(second(a, 1.3), want, rtol=1e-6)
+
+    def loops(transformed):
+        (tape,) = transformed.tapes()
+        tapes = (tape, compile_program(tape).tape)
+        return [
+            [t.signature(i).kwargs["body"].n_rows for i in np.flatnonzero(_scans(t))] for t in tapes
+        ]
+
+    assert loops(grad) == [[0, 2], [0, 1]]
+
+
+def _scans(tape):
+    return np.array([tape.signature(i).op.name == "scan" for i in range(len(tape))])

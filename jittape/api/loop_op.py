@@ -9,7 +9,7 @@ The rules are in `loop_reverse` and `loop_forward`: they record loops themselves
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,9 +18,9 @@ import numpy as np
 
 from jittape.api.loop_body import Body, packing, stacked
 from jittape.api.loop_forward import batched_loop, jvp
-from jittape.api.loop_reverse import vjp
+from jittape.api.loop_reverse import vjp, without_kept
 from jittape.api.loop_run import divided
-from jittape.ops.declare import Kind, Op, declare
+from jittape.ops.declare import Kind, Op, Signature, declare, signature
 from jittape.types import Aval, aval
 
 _PARAMS = ("body", "length", "backward", "save", "progress")
@@ -78,7 +78,19 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
         return out
 
     evaluate.into = into  # type: ignore[attr-defined]
+    evaluate.without = _without  # type: ignore[attr-defined]
     return evaluate
+
+
+def _without(s: Signature, zeros: Sequence[bool]) -> tuple[Signature, list[int]] | None:
+    """The loop without cotangents of kept carries that are zeros, and its operands' numbers."""
+    found = without_kept(s.kwargs["body"], zeros)
+    if found is None:
+        return None
+    body, n = found
+    kept = list(range(len(s.avals) - n))
+    params = tuple(body if k == "body" else x for k, x in zip(_PARAMS, s.params, strict=True))
+    return signature(s.op, params, s.avals[: len(kept)]), kept
 
 
 @dataclass(frozen=True)

@@ -252,7 +252,24 @@ def reverse_step(body: Body, with_kept: bool) -> Body:
             to_carry = [add(a, b) for a, b in zip(to_carry, g_kept, strict=True)]
         total = [add(a, b) for a, b in zip(total, to_fixed, strict=True)]
         assert len(to_rows) == len(rows)
-        return r.body([*to_carry, *total, *to_rows], len(own), len(carry) + len(total))
+        step = r.body([*to_carry, *total, *to_rows], len(own), len(carry) + len(total))
+    if with_kept:
+        _of_zeros[step] = reverse_step(body, False)
+    return step
+
+
+# Reverse steps by what they are where the cotangents of kept carries, their last rows, are zeros:
+# only where a derivative is differentiated again are they anything else.
+_of_zeros: dict[Body, Body] = {}
+
+
+def without_kept(body: Body, zeros: Sequence[bool]) -> tuple[Body, int] | None:
+    """(body, how many of its last rows it does without) where these rows are zeros."""
+    shorter = _of_zeros.get(body)
+    if shorter is None:
+        return None
+    n = body.n_rows - shorter.n_rows
+    return (shorter, n) if n and all(zeros[-n:]) else None
 
 
 def _reverse_segment(body: Body, every: int, with_kept: bool, free: int) -> Body:
