@@ -462,6 +462,35 @@ def what_inner_transforms_read():
     return lambda x: slope(x) * x + value(2.0) * x, [lambda: k.__setitem__(0, 5.0)]
 
 
+@case
+def attributes_of_decorated_functions():
+    @jittape.jit
+    def decorated(x):
+        return x * decorated.k + decorated.options["k"]
+
+    @np.vectorize
+    def element(x):
+        return x * element.k
+
+    @functools.lru_cache
+    def kept(n):
+        return n
+
+    part = functools.partial(lambda x: x * part.k)
+    decorated.k, decorated.options, element.k, kept.k, part.k = 2.0, {"k": 1.0}, 3.0, 4.0, 5.0
+
+    def fun(x):
+        return decorated(x) + float(element(2.0)) * x + kept.k * x + part(x)
+
+    return fun, [
+        lambda: setattr(decorated, "k", 6.0),
+        lambda: decorated.options.update(k=7.0),
+        lambda: setattr(element, "k", 8.0),
+        lambda: setattr(kept, "k", 9.0),
+        lambda: setattr(part, "k", 10.0),
+    ]
+
+
 @pytest.mark.parametrize("make", CASES.values(), ids=CASES)
 def test_every_change_is_seen(make):
     fun, changes = make()
@@ -479,3 +508,14 @@ def test_every_change_is_seen(make):
     for x in (1.25, 0.5, -0.75):
         cached(x)
     assert cached.cache_info().traces == traces  # nothing has changed
+
+
+def test_attributes_of_a_function_never_hide_the_transforms_own():
+    def fun(x):
+        return x * fun.answer + fun.tapes
+
+    fun.answer, fun.tapes, fun.note = 2.0, 1.0, "kept"
+    g = jittape.grad(fun)
+    for _ in range(4):
+        assert g(1.0) == 2.0
+    assert g.note == "kept" and g.cache_info().tapes == 1

@@ -88,7 +88,7 @@ class WildProgram(Program):
                 f"len({v}[{v} > 0]) > 2",
                 f"float({t}) > 0.2",
                 f"np.isclose({t}, 0.5) or {v}[1] > {t}",
-                f"round({t}) == 1",
+                f"np.round({t}) == 1",
             ]
         )
 

@@ -68,7 +68,10 @@ class Transformed:
 
     def __init__(self, fun: Callable, record: Callable, argnums: int | tuple[int, ...] = ()):
         self.__name__ = str(fun)  # a partial has none
-        functools.update_wrapper(self, fun)
+        functools.update_wrapper(self, fun, updated=())
+        for name, value in getattr(fun, "__dict__", {}).items():
+            if not name.startswith("_") and not hasattr(type(self), name):
+                setattr(self, name, value)
         self.fun = fun
         self.made_by: tuple[Callable, tuple, dict[str, Any]] | None = None
         self._record = record

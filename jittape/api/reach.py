@@ -154,6 +154,7 @@ class Reach:
         elif isinstance(x, functools.partial):
             for n in ("func", "args", "keywords"):
                 self._attribute(x, n, getattr(x, n), label)
+            self._objects.append((x, label, set()))  # with attributes of its own, as all below
         elif isinstance(x, types.MethodType):
             self._push(x.__func__, label)
             self._push(x.__self__, label)
@@ -174,12 +175,14 @@ class Reach:
                 self._names.update(n for n, v in vars(x).items() if _is_special_method(n, v))
         elif hasattr(x, "py_func") or hasattr(x, "pyfunc"):
             self._push(getattr(x, "py_func", None) or x.pyfunc, label)  # numba's, np.vectorize's
+            self._objects.append((x, label, set()))
         elif reach_library.watch(self, x, label):
             pass
         elif is_library_module(kind.__module__):
             inner = getattr(x, "fun", None) or getattr(x, "__wrapped__", None)
             if inner is not None:  # a jittape transform, functools.lru_cache
                 self._push(inner, label)
+                self._objects.append((x, label, set()))
                 for n in ("_fwd", "_bwd"):  # of a custom_vjp
                     if getattr(x, n, None) is not None:
                         self._attribute(x, n, getattr(x, n), label)
@@ -297,7 +300,7 @@ class Reach:
     def _look_into(self, x: Any, label: str, done: set[str]) -> None:
         """Watch those attributes of x that the functions reached so far have a name for."""
         names = self._names
-        if self._asks_for_any and not isinstance(x, types.ModuleType):
+        if self._asks_for_any and not self._is_library(x):
             own = getattr(x, "__dict__", None)
             if isinstance(x, type):
                 names = names | {n for n in vars(x) if not n.startswith("__")}
@@ -320,6 +323,13 @@ class Reach:
                 self.shadows.setdefault(id(x), (vars(x), set()))[1].update(absent)
         else:
             self._look_into_instance(x, new, label)
+
+    @staticmethod
+    def _is_library(x: Any) -> bool:
+        kind = x if isinstance(x, type) else type(x)
+        return isinstance(x, types.ModuleType) or (
+            kind not in _PLAIN and is_library_module(kind.__module__)
+        )
 
     def _look_into_dict(self, namespace: dict, names: set[str], label: str) -> None:
         for n in names:
