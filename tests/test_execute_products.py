@@ -104,6 +104,7 @@ def test_kernels_keep_what_is_not_finite(kernel):
 )
 def test_programs_multiply_with_the_kernel_chosen(shapes, kernel, monkeypatch):
     monkeypatch.setattr(products, "blas_threads", lambda: 1)
+    monkeypatch.setattr(products, "wide_vectors", lambda: True)
     *shapes, dtype = shapes if len(shapes) == 3 else (*shapes, np.float64)
     rng = np.random.default_rng(1)
     a, b = (rng.normal(size=s).astype(dtype) for s in shapes)

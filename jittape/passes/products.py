@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from jittape.config import config
+from jittape.cpu import wide_vectors
 from jittape.ops.declare import Signature
 from jittape.passes import kernels
 from jittape.passes.views import View
@@ -17,6 +18,7 @@ from jittape.passes.views import View
 # copies both operands from a million multiplications on, and is half as fast where one dimension
 # is short; with the right operand transposed it is slow at small sizes, too.
 COPYING = 1_000_000
+NARROW = 16  # columns up to which `wide` wins with 16 vector registers, too (measured as Haswell)
 
 
 def kernel(s: Signature, dims: tuple[int, int, int], right: tuple[int, ...]) -> tuple | None:
@@ -28,6 +30,8 @@ def kernel(s: Signature, dims: tuple[int, int, int], right: tuple[int, ...]) -> 
         return blas
     m, k, n = dims
     own = choose(m, k, n, right[-1] != item)
+    if own == "wide" and n > NARROW and not wide_vectors():
+        own = None
     if own is None or (own == "wide" and m * k * n > COPYING and blas_threads() > 1):
         return blas
     if own == "dots":
