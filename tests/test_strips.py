@@ -38,7 +38,7 @@ FORMS = {
     "logical_not": lambda x, y, s: np.where(np.logical_not(x + y > 1), x * s, 2.0),
     "store_bool": lambda x, y, s: (x * 2 > y) | (y + 1 > x),
     "number": lambda x, y, s: (x * 2 > y).astype(float) * s + y,
-    "logarithm between": lambda x, y, s: np.log1p(x * x + s) * (x + y) - np.arctan(y * 2 + x),
+    "logarithm between": lambda x, y, s: np.log(x * x + s) * (x + y) - np.log(y * 2 + x),
 }
 
 
