@@ -198,7 +198,7 @@ def test_complex(op: Op) -> None:
 
 def test_every_op_has_cases() -> None:
     # loops and custom rules take functions, and are tested with their transforms
-    of_functions = {"scan", "scan_exact", "residual", "custom_vjp"}
+    of_functions = {"scan", "scan_exact", "scan_segment", "residual", "custom_vjp"}
     assert not {op.name for op in OPS if not op.cases} - of_functions
 
 
