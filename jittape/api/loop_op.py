@@ -45,7 +45,7 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
         progress: Any,
     ) -> None:
         """Run the loop; what it stacks is written where it will be read, once."""
-        from jittape.execute.loop import repeat
+        from jittape.execute.loop import Job, repeat
 
         p = _places(body, length, save, inexact)
         arrays = [
@@ -61,10 +61,11 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
             for a, start in p.stacks
         ]
         results, kept = stacks[: len(body.results)], stacks[len(body.results) :]
-        final = repeat(
-            body.program, length, fixed, carry, rows, results, kept if save else None,
+        job = Job(
+            length, fixed, carry, rows, results, kept if save else None,
             save or 1, backward, progress,
         )  # fmt: skip
+        final = repeat(body.program, job)
         for k, start in p.carries:
             out[start : start + final[k].size] = final[k].ravel()
         for x, (a, start) in zip(stacks, p.stacks, strict=True):

@@ -48,7 +48,7 @@ def _grouped(args: Sequence[Any], body: Body, length: int) -> list[list[np.ndarr
 
 
 def _into(out: np.ndarray, *args: Any, body: Body, length: int, free: int) -> None:
-    from jittape.execute.loop import repeat
+    from jittape.execute.loop import Job, repeat
 
     fixed, carry, rows, g_carry, g_results, total = _grouped(args, body, length)
     step, advance = reverse_step(body, False), body.advance
@@ -65,7 +65,8 @@ def _into(out: np.ndarray, *args: Any, body: Body, length: int, free: int) -> No
         if low == high:
             return stack[-1][1]
         steps, some = high - low, cut(rows, low, high)
-        return repeat(advance.program, steps, fixed, stack[-1][1], some, [], kept, 1, False, None)
+        job = Job(steps, fixed, stack[-1][1], some, [], kept, 1, False, None)
+        return repeat(advance.program, job)
 
     for low, at, high in actions(length, free):
         while stack[-1][0] > low:
@@ -82,7 +83,8 @@ def _into(out: np.ndarray, *args: Any, body: Body, length: int, free: int) -> No
                 place[-1] = x
         streams = [*kept, *cut(rows, at, high), *cut(g_results, at, high)]
         results = cut(back, at, high)
-        now = repeat(step.program, high - at, fixed, now, streams, results, None, 1, True, None)
+        job = Job(high - at, fixed, now, streams, results, None, 1, True, None)
+        now = repeat(step.program, job)
     for start, x in zip(p.starts, [*now, *back], strict=False):
         out[start : start + x.size] = x.ravel()
 

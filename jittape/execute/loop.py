@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,33 +25,33 @@ LONG_SEGMENT = 64  # steps between two carries that are kept, from which on Pyth
 _PROGRESS_CALLS = 100
 
 
-def repeat(
-    program: Program,
-    n: int,
-    fixed: Sequence[np.ndarray],
-    carry: Sequence[np.ndarray],
-    rows: Sequence[np.ndarray],
-    results: Sequence[np.ndarray],
-    saved: Sequence[np.ndarray] | None,
-    every: int,
-    backward: bool,
-    progress: Callable[[int, int], Any] | None,
-) -> list[np.ndarray]:
-    """Sweep n steps and return the carry after the last.
+class Job(NamedTuple):
+    """n steps of a program whose inputs are fixed, carry and one row of each of `rows`, and whose
+    outputs are the new carry and one row of each of `results`, which are filled in place.
 
-    The inputs of the program are fixed, carry and one row of each of `rows`, its outputs the new
-    carry and one row of each of `results` (filled in place). saved: arrays that get the carry
-    before each `every`-th step. backward: rows are taken, and results written, from the last to
-    the first. All arrays are contiguous and of the program's dtypes.
-    """
-    if n and (saved is None or every == 1 or every >= LONG_SEGMENT):
-        alone = as_loop(program, len(fixed), len(carry), saved is not None and every == 1)
+    saved: arrays that get the carry before each `every`-th step. backward: rows are taken, and
+    results written, from the last to the first. All arrays are contiguous and of the program's
+    dtypes."""
+
+    n: int
+    fixed: Sequence[np.ndarray]
+    carry: Sequence[np.ndarray]
+    rows: Sequence[np.ndarray]
+    results: Sequence[np.ndarray]
+    saved: Sequence[np.ndarray] | None
+    every: int
+    backward: bool
+    progress: Callable[[int, int], Any] | None
+
+
+def repeat(program: Program, job: Job) -> list[np.ndarray]:
+    """Sweep all steps and return the carry after the last."""
+    saves = job.saved is not None
+    if job.n and (not saves or job.every == 1 or job.every >= LONG_SEGMENT):
+        alone = as_loop(program, len(job.fixed), len(job.carry), saves and job.every == 1)
         if alone is not None:
-            return _by_itself(
-                alone, n, fixed, carry, rows, results, saved, every, backward, progress
-            )
-    step = _compiled if _compiled_loop_fits(program) else _in_python
-    return step(program, n, fixed, carry, rows, results, saved, every, backward, progress)
+            return _by_itself(alone, job)
+    return (_compiled if _compiled_loop_fits(program) else _in_python)(program, job)
 
 
 def _compiled_loop_fits(program: Program) -> bool:
@@ -62,19 +62,9 @@ def _compiled_loop_fits(program: Program) -> bool:
     ) and not any(int(program.words[program.words[0] + 4 * k]) == 3 for k in range(program.n_steps))
 
 
-def _by_itself(
-    program: Program,
-    n: int,
-    fixed: Sequence[np.ndarray],
-    carry: Sequence[np.ndarray],
-    rows: Sequence[np.ndarray],
-    results: Sequence[np.ndarray],
-    saved: Sequence[np.ndarray] | None,
-    every: int,
-    backward: bool,
-    progress: Callable[[int, int], Any] | None,
-) -> list[np.ndarray]:
+def _by_itself(program: Program, job: Job) -> list[np.ndarray]:
     """A step that is one stretch of rows and jumps back to its start (passes/loops.py)."""
+    n, fixed, carry, rows, results, saved, every, backward, progress = job
     loop = program.loop
     linked = program.linked
     if linked is None:
@@ -131,18 +121,8 @@ def _blocks(
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 
-def _in_python(
-    program: Program,
-    n: int,
-    fixed: Sequence[np.ndarray],
-    carry: Sequence[np.ndarray],
-    rows: Sequence[np.ndarray],
-    results: Sequence[np.ndarray],
-    saved: Sequence[np.ndarray] | None,
-    every: int,
-    backward: bool,
-    progress: Callable[[int, int], Any] | None,
-) -> list[np.ndarray]:
+def _in_python(program: Program, job: Job) -> list[np.ndarray]:
+    n, fixed, carry, rows, results, saved, every, backward, progress = job
     now = list(carry)
     for low, high in _blocks(n, progress):
         for i in range(low, high):
@@ -159,18 +139,8 @@ def _in_python(
     return now
 
 
-def _compiled(
-    program: Program,
-    n: int,
-    fixed: Sequence[np.ndarray],
-    carry: Sequence[np.ndarray],
-    rows: Sequence[np.ndarray],
-    results: Sequence[np.ndarray],
-    saved: Sequence[np.ndarray] | None,
-    every: int,
-    backward: bool,
-    progress: Callable[[int, int], Any] | None,
-) -> list[np.ndarray]:
+def _compiled(program: Program, job: Job) -> list[np.ndarray]:
+    n, fixed, carry, rows, results, saved, every, backward, progress = job
     linked = program.linked
     if linked is None:
         linked = program.linked = Linked(program)
