@@ -55,7 +55,8 @@ def both(fun, shape, n, every, backward, progress=None):
     for how, program_ in ((loop._by_itself, alone), (loop._in_python, program)):
         ys = np.full((n, *shape), np.nan)
         saved = [np.full((-(-n // every), *shape), np.nan) for _ in range(2)] if every else None
-        final = how(program_, n, [p], [a, b], [xs], [ys], saved, every, backward, progress)
+        job = loop.Job(n, [p], [a, b], [xs], [ys], saved, every, backward, progress)
+        final = how(program_, job)
         found.append([*final, ys, *(saved or [])])
     return found
 
