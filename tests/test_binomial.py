@@ -120,9 +120,9 @@ def test_steps_and_memory(monkeypatch):
     counted = []
     original = loop.repeat
 
-    def counting(program, steps, *args):
-        counted.append(steps)
-        return original(program, steps, *args)
+    def counting(program, job):
+        counted.append(job.n)
+        return original(program, job)
 
     monkeypatch.setattr(loop, "repeat", counting)
     x = RNG.normal(size=width)

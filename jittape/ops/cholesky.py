@@ -49,7 +49,9 @@ def _around(factor: Any, p: Any) -> Any:
 
 def _pullback_infer(factor: Aval, g: Aval) -> Aval:
     check_matrix("cholesky", factor, square=True)
-    if factor.shape[-2:] != g.shape[-2:] or factor.dtype != g.dtype:
+    if factor.dtype != g.dtype:
+        raise TypeError(f"cholesky_pullback: {factor} and {g} do not match")
+    if factor.shape[-2:] != g.shape[-2:]:
         raise ValueError(f"cholesky_pullback: {factor} and {g} do not match")
     return aval(np.broadcast_shapes(factor.shape, g.shape), g.dtype)
 
