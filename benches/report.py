@@ -27,6 +27,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--problems", type=comma, default=list(registry.PLACES), help="comma-separated names")
     add("--libraries", type=comma, default=None, help="only these (jax also means 'jax scan')")
+    add("--skip", type=comma, default=[], help="without these (whole names, such as 'jax scalars')")
     add("--sizes", choices=("small", "full"), default="small")
     add("--size", action="append", help="one size by its label; may be repeated")
     add("--threads", type=lambda s: [int(n) for n in comma(s)], default=[1], help="e.g. 1,2")
@@ -49,14 +50,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def chosen_libraries(problem: Problem, wanted: list[str] | None) -> list[str]:
+def chosen_libraries(
+    problem: Problem, wanted: list[str] | None, skipped: Sequence[str] = ()
+) -> list[str]:
     return [
         library
         for library in problem.libraries()
-        if wanted is None
-        or library in wanted
-        or library.split()[0] in wanted
-        or library == "primal"
+        if library not in skipped
+        and (
+            wanted is None
+            or library in wanted
+            or library.split()[0] in wanted
+            or library == "primal"
+        )
     ]
 
 
@@ -95,7 +101,7 @@ def compete(
         for size in chosen_sizes(problem, options):
             for threads in options.threads:
                 say.number += 1
-                libraries = chosen_libraries(problem, options.libraries)
+                libraries = chosen_libraries(problem, options.libraries, options.skip)
                 excused = dict(slow)
                 for name in libraries:
                     for module in modules_missing(name):
