@@ -9,21 +9,12 @@ ROOT = Path(jittape.__file__).parent
 
 # lowest first; a module may import from its own layer and those before it
 LAYERS = [
-    (
-        "errors",
-        "types",
-        "tree",
-        "objects",
-        "compiled",
-        "config",
-        "cpu",
-        "bits",
-        "distinct",
-        "locks",
-    ),
+    ("errors", "types", "tree", "config", "cpu", "bits", "distinct", "locks"),
+    ("objects",),
+    ("compiled",),
     ("ops",),
     ("tape",),
-    ("tracing.rows", "tracing.recorder", "tracing.dispatch", "tracing.tracer"),
+    ("tracing.rows", "tracing.recorder", "tracing.dispatch", "tracing.direct", "tracing.tracer"),
     ("functions", "tracing"),
     ("passes",),
     ("program",),

@@ -22,6 +22,7 @@ from jittape.errors import TraceError
 from jittape.ops import shape as ops
 from jittape.tracing.dispatch import lookup
 from jittape.tracing.recorder import Trace, frozen_arrays, here, open_traces
+from jittape.tracing.strided import as_slices, contiguous
 from jittape.tracing.tracer import Tracer, function_call, trace_of
 from jittape.types import aval_of
 
@@ -330,11 +331,11 @@ def _located(view: Buffer) -> Tracer:
     start = view.__array_interface__["data"][0] - root.__array_interface__["data"][0]
     if (shape, strides, start) == (root.shape, root.strides, 0):
         return handle
-    found = _as_slices(start, shape, strides, root.shape, root.strides)
+    found = as_slices(start, shape, strides, root.shape, root.strides)
     if found is None and root.flags.c_contiguous:
         handle = ops.reshape(handle, shape=(root.size,))
-        found = _as_slices(start, shape, strides, (root.size,), (root.itemsize,))
-        if found is None and _contiguous(shape, strides, root.itemsize):
+        found = as_slices(start, shape, strides, (root.size,), (root.itemsize,))
+        if found is None and contiguous(shape, strides, root.itemsize):
             size = int(np.prod(shape))
             index: ops.Index = ((start // root.itemsize, 1, size),)
             return ops.reshape(ops.strided_slice(handle, index=index), shape=shape)
@@ -349,49 +350,6 @@ def _located(view: Buffer) -> Tracer:
     result = ops.transpose(result, perm=(*order, *rest))
     result = ops.reshape(result, shape=once)
     return result if once == shape else ops.broadcast_to(result, shape=shape)
-
-
-def _contiguous(shape: tuple, strides: tuple, itemsize: int) -> bool:
-    step = itemsize
-    for n, s in zip(reversed(shape), reversed(strides), strict=True):
-        if n > 1 and s != step:
-            return False
-        step *= n
-    return True
-
-
-def _as_slices(
-    start: int, shape: tuple, strides: tuple, whole: tuple, steps: tuple
-) -> tuple[ops.Index, tuple[int, ...], tuple[int, ...]] | None:
-    """A strided view as a slice per axis of the whole: (index, order of the axes, shape before
-    broadcasting), or None where it is none."""
-    origin = [0] * len(whole)
-    left = start
-    for a in sorted(range(len(whole)), key=lambda a: -abs(steps[a])):
-        if whole[a] > 1 and steps[a]:
-            origin[a], left = divmod(left, steps[a]) if steps[a] > 0 else (0, left)
-    if left or any(s < 0 for s in steps):
-        return None
-    index = [(o, 1, 1) for o in origin]
-    order = []
-    for n, s in zip(shape, strides, strict=True):
-        if n == 1 or s == 0:
-            continue
-        for a in sorted(range(len(whole)), key=lambda a: -steps[a]):
-            if a in order or whole[a] == 1 or s % steps[a]:
-                continue
-            step = s // steps[a]
-            last = origin[a] + step * (n - 1)
-            if step and 0 <= last < whole[a]:
-                index[a] = (origin[a], step, n)
-                order.append(a)
-                break
-        else:
-            return None
-    if any(not 0 <= o < n for o, n in zip(origin, whole, strict=True)):
-        return None
-    once = tuple(1 if s == 0 else n for n, s in zip(shape, strides, strict=True))
-    return tuple(index), tuple(order), once
 
 
 _NATIVE = {

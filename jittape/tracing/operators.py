@@ -17,16 +17,9 @@ from jittape.ops import arithmetic as a
 from jittape.ops import compare as c
 from jittape.ops import elementwise as e
 from jittape.ops.declare import Op
+from jittape.tracing.direct import as_float, direct_signature, self_signature
 from jittape.tracing.rows import FULL
-from jittape.tracing.tracer import (
-    Tracer,
-    as_float,
-    as_operand,
-    cast,
-    direct_signature,
-    self_signature,
-    tracer_method,
-)
+from jittape.tracing.tracer import Tracer, as_operand, cast, tracer_method
 from jittape.types import aval, aval_of
 
 _F8 = np.dtype(np.float64)
