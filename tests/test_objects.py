@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 from pathlib import Path
 
@@ -217,6 +219,50 @@ def test_a_lock_left_by_a_process_that_died_is_free(tmp_path, folder):
     u = unit(tmp_path)
     store._places(u)[0].with_suffix(".lock").write_text("")
     assert get(u).function("triple")(2) == 6
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs signals of a timer")
+def test_an_interrupt_leaves_no_lock_taken(tmp_path):
+    """Whatever the moment: LLVM's lock is not interrupt-safe."""
+
+    def interrupt(*_):
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    hit = 0
+    try:
+        for k in range(40):
+            u = unit(tmp_path, f"triple{k}")
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.004 * k)
+                get(u).function("triple")
+            except Interrupted:
+                hit += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert hit
+    found = []
+    last = unit(tmp_path, "last")
+    thread = threading.Thread(
+        target=lambda: found.append(get(last).function("triple")(5)), daemon=True
+    )
+    thread.start()
+    thread.join(60)
+    assert found == [15]
+
+
+def test_errors_of_the_compiler_arrive(tmp_path):
+    def build():
+        raise RuntimeError("no compiler today")
+
+    with pytest.raises(RuntimeError, match="no compiler today"):
+        get(Unit("broken", (), build))
 
 
 def _child(address, queue):

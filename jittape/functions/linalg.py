@@ -205,8 +205,15 @@ def eig(a: Any) -> Any:
     return _EIG(*d.unpack_eig(out, a.shape[-1]))
 
 
+def real_if_possible(w: Any, a: Any) -> Any:
+    """Eigenvalues of a, as real numbers where a is real and all of them are."""
+    if a.dtype.kind == "f" and w.dtype.kind == "c" and _all_real(w):
+        return real_part(w)
+    return w
+
+
 def _all_real(w: Any) -> bool:
-    """Whether NumPy gives these eigenvalues as real numbers: part of what the tape depends on."""
+    """Whether these eigenvalues are real numbers: part of what the tape depends on."""
     if not isinstance(w, Tracer):
         return bool(np.all(np.imag(w) == 0))
     if not w._trace.concrete:

@@ -10,17 +10,17 @@ _engines: list[Any] = []  # nothing is ever unloaded: addresses get everywhere
 
 class Loaded:
     """Code in memory. functions: name -> number of arguments, all of them 8-byte integers, as is
-    the result."""
+    the result; addresses: where they are. LLVM is never asked again: its lock would stay taken if
+    an interrupt came at the wrong moment."""
 
-    def __init__(self, engine: Any, functions: dict[str, int]):
-        self._engine = engine
+    def __init__(self, addresses: dict[str, int], functions: dict[str, int]):
+        self._addresses = addresses
         self._functions = functions
         self._callable: dict[str, Any] = {}
 
     def address(self, name: str) -> int:
         """Of a function. Raises KeyError for one that was not compiled."""
-        self._functions[name]
-        return int(self._engine.get_function_address(name))
+        return self._addresses[name]
 
     def function(self, name: str) -> Any:
         """It can be called with integers; the GIL is released meanwhile."""
@@ -43,4 +43,4 @@ def load(code: bytes, functions: dict[str, int]) -> Loaded:
     engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
-    return Loaded(engine, functions)
+    return Loaded({n: int(engine.get_function_address(n)) for n in functions}, functions)

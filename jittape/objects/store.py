@@ -68,11 +68,49 @@ def get(unit: Unit) -> Loaded:
     """Its code: loaded before, kept on disk, or compiled now."""
     found = _loaded.get(unit)
     if found is None:
-        with _lock:
-            found = _loaded.get(unit)
-            if found is None:
-                found = _loaded[unit] = load(*_read_or_build(unit))
+        found, refusals = _uninterrupted(functools.partial(_get, unit))
+        if refusals:
+            warnings.warn(
+                "jittape cannot keep its compiled code on disk and compiles it again in each "
+                f"process ({'; '.join(map(str, refusals))}). Set JITTAPE_CACHE_DIR to a folder "
+                "that can be written to",
+                NoCacheWarning,
+                stacklevel=2,
+            )
     return found
+
+
+def _get(unit: Unit) -> tuple[Loaded, list[OSError]]:
+    with _lock:
+        found = _loaded.get(unit)
+        refusals: list[OSError] = []
+        if found is None:
+            content, refusals = _read_or_build(unit)
+            found = _loaded[unit] = load(*content)
+    return found, refusals
+
+
+def _uninterrupted(work: Callable[[], Any]) -> Any:
+    """Do it where no signal handler runs, which is any thread but the main one: an exception
+    within LLVM's or Numba's locks (KeyboardInterrupt) would leave them taken for good. An
+    interrupted caller gets its exception at once, and the work is finished behind it."""
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    results: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as e:  # noqa: BLE001 (raised again by the caller)
+            errors.append(e)
+
+    thread = threading.Thread(target=run, name="jittape-compile", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 def is_kept(unit: Unit) -> bool:
@@ -175,13 +213,14 @@ def _write(path: Path, code: bytes, functions: dict[str, int]) -> None:
         raise
 
 
-def _read_or_build(unit: Unit) -> tuple[bytes, dict[str, int]]:
+def _read_or_build(unit: Unit) -> tuple[tuple[bytes, dict[str, int]], list[OSError]]:
+    """The content of its file, and what spoke against writing one."""
     places = _places(unit)
     for path in places:
         found = _read(path)
         if found is not None:
-            return found
-    refusals = []
+            return found, []
+    refusals: list[OSError] = []
     for path in places:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -190,22 +229,12 @@ def _read_or_build(unit: Unit) -> tuple[bytes, dict[str, int]]:
                 if found is None:
                     found = _build(unit)
                     _write(path, *found)
-                return found
+                return found, []
         except OSError as e:
-            if found is not None:
-                refusals.append(e)
-                break
             refusals.append(e)
-    if found is None:
-        found = _build(unit)
-    warnings.warn(
-        "jittape cannot keep its compiled code on disk and compiles it again in each process "
-        f"({'; '.join(map(str, refusals))}). Set JITTAPE_CACHE_DIR to a folder that can be "
-        "written to",
-        NoCacheWarning,
-        stacklevel=2,
-    )
-    return found
+            if found is not None:
+                break
+    return found or _build(unit), refusals
 
 
 def _build(unit: Unit) -> tuple[bytes, dict[str, int]]:
