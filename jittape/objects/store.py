@@ -242,7 +242,7 @@ def _build(unit: Unit) -> tuple[bytes, dict[str, int]]:
         # a line on stderr and no warning: it is no fault of the user's, and must not fail a
         # program that turns warnings into errors
         print(
-            "jittape: compiling its interpreter (about 10 s; kept on disk, so this happens once "
+            "jittape: compiling its interpreter (10 to 20 s; kept on disk, so this happens once "
             "per installation)",
             file=sys.stderr,
             flush=True,
