@@ -1,7 +1,8 @@
 """The quickest way through a call: one closure that knows the tape which answered last.
 
 It serves calls with the key, state and path of the one before, and gives MISS for all others,
-which then go the general way (see api.call). Everything that such a call looks at is in its cells.
+which then go the general way (see api.call). Everything that such a call looks at is in its cells,
+and what its two forms share is written out in both: a call is a tenth of the time there is.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 from jittape.execute import address, choose, library, threads
 from jittape.execute.threads import threshold
 from jittape.ops.declare import Kind
-from jittape.passes import lower, views
+from jittape.passes import views
 from jittape.passes.memory import FIRST_SLOT
 from jittape.program import Program
 
@@ -190,11 +190,7 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
     linked = program.linked
     if linked is None:
         linked = program.linked = Linked(program)
-    pool = linked.pool
-    try:
-        ws = pool.pop()
-    except IndexError:
-        ws = Workspace(linked)
+    ws = linked.workspace()
     try:
         if linked.refresh:
             for slot, value in linked.refresh:
@@ -204,7 +200,7 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
             return resume(linked, ws, out, inputs)
         return out
     finally:
-        pool.append(ws)
+        linked.pool.append(ws)
 
 
 def _refresh(linked: Linked, ws: Workspace, slot: int, value: Any) -> None:
@@ -333,4 +329,4 @@ def _check(program: Program, sig: Any, x: np.ndarray, i: int) -> GuardFailure | 
     return None if same else GuardFailure(int(program.origin[i]), x.copy()[()])
 
 
-__all__ = ["GuardFailure", "IndexFailure", "ctypes", "lower", "run"]
+__all__ = ["GuardFailure", "IndexFailure", "resume", "run"]
