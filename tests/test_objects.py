@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from test_layers import imports
 
+import jittape
+from jittape.api import run
 from jittape.compiled import _compiled, _interpreted
 from jittape.execute import library
 from jittape.objects import Unit, get, is_kept, store
@@ -285,6 +287,27 @@ def test_code_that_was_loaded_runs_after_fork(tmp_path):
     assert builds(tmp_path) == 1
 
 
+def test_a_single_sweep_waits_for_code_only_where_that_pays(tmp_path, monkeypatch):
+    """Loaded, kept on disk, or to be compiled: each is another wait."""
+    tape = jittape.trace(lambda x: np.sum(np.sin(x) * x))(np.ones(1_000_000))
+    u = unit(tmp_path)
+    monkeypatch.setattr(library, "_INTERPRETER", u)
+    monkeypatch.setattr(run, "backend", run._load())
+    assert library.wait() == library.COMPILING
+    assert not run.worth_planning(tape)
+    get(u)
+    assert library.wait() == 0.0
+    assert run.worth_planning(tape)
+    forget(monkeypatch)
+    assert library.wait() == library.LOADING
+    assert not run.worth_planning(tape)
+    long = jittape.trace(lambda x: x * np.sum(np.sin(x) * x))(np.ones(20_000_000))
+    assert run.worth_planning(long)
+    get(u)
+    scalars = jittape.trace(lambda x: [x := x * 0.5 + 0.1 for _ in range(5000)][-1])(1.0)
+    assert not run.worth_planning(scalars)  # Python is as quick as the planner
+
+
 def may_fail(x):
     if x > 3:
         raise ValueError
@@ -314,8 +337,6 @@ def test_the_interpreter_knows_all_its_sources():
 
 def test_compiled_loops_give_what_interpreted_ones_do(monkeypatch):
     """On all that a program with branches, colours and small values makes of them."""
-    import jittape
-
     seen = set()
 
     def both(function, n, otherwise=None):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jittape.objects import Loaded, Unit, get
+from jittape.objects import Loaded, Unit, get, is_kept, is_loaded
 
 _HERE = Path(__file__).parent
 _COMPILED = (
@@ -28,6 +28,7 @@ _COMPILED = (
     "workers",
 )
 _METH_FASTCALL = 0x80
+LOADING, COMPILING = 0.05, 15.0  # seconds
 
 
 def _build() -> tuple[bytes, dict[str, int]]:
@@ -47,6 +48,13 @@ _INTERPRETER = Unit("interpreter", _SOURCES, _build, large=True)
 def code() -> Loaded:
     """All of it; loaded (or compiled) at the first call."""
     return get(_INTERPRETER)
+
+
+def wait() -> float:
+    """Seconds until the code can be run, roughly: it may have to be loaded, or to be compiled."""
+    if is_loaded(_INTERPRETER):
+        return 0.0
+    return LOADING if is_kept(_INTERPRETER) else COMPILING
 
 
 def address(name: str) -> int:

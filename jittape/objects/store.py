@@ -113,6 +113,11 @@ def _uninterrupted(work: Callable[[], Any]) -> Any:
     return results[0]
 
 
+def is_loaded(unit: Unit) -> bool:
+    """Whether `get` takes no time."""
+    return unit in _loaded
+
+
 def is_kept(unit: Unit) -> bool:
     """Whether `get` takes milliseconds: loaded before, or kept on disk."""
     return unit in _loaded or any(p.exists() for p in _places(unit))
