@@ -1,4 +1,4 @@
-"""Execution of Programs. Numba is imported at the first run, not here."""
+"""Execution of Programs. Numba is imported only where code has to be compiled (see library)."""
 
 from jittape.execute.run import GuardFailure, IndexFailure, run
 
