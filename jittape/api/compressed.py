@@ -14,6 +14,7 @@ import numpy as np
 
 from jittape.api.directions import chunks
 from jittape.ops import shape as layout
+from jittape.ops.reduce import broadcast_to
 from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward, reverse
 from jittape.passes.lift import with_outputs
@@ -166,10 +167,7 @@ def _swept(swept: Tape, operands: Sequence[Any], seeds: list[np.ndarray]) -> lis
     marks = [False] * len(operands) + [True] * len(seeds)
     together, on = batch(swept, marks, k)
     out = embed(together, [*operands, *[_literal(s) for s in seeds]])
-    return [
-        v if b else layout.broadcast_to(v, shape=(k, *v.shape))
-        for v, b in zip(out, on, strict=True)
-    ]
+    return [v if b else broadcast_to(v, shape=(k, *v.shape)) for v, b in zip(out, on, strict=True)]
 
 
 def _literal(seed: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from jittape.api.call import Transformed
 from jittape.api.directions import choose_mode, chunks
 from jittape.api.gradients import Argnums, check_holomorphic, match, optional_function, pick, scalar
 from jittape.ops import shape as layout
+from jittape.ops.reduce import broadcast_to
 from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward, reverse
 from jittape.passes.simplify import simplify
@@ -114,7 +115,7 @@ def sweep_together(
         values = embed(together, [*operands, *basis(directions, start, stop)])[n_values:]
         parts.append(
             [
-                v if b else layout.broadcast_to(v, shape=(stop - start, *v.shape))
+                v if b else broadcast_to(v, shape=(stop - start, *v.shape))
                 for v, b in zip(values, on[n_values:], strict=True)
             ]
         )

@@ -10,6 +10,7 @@ from jittape.api.loop_body import Body, packing
 from jittape.api.loop_run import Recording, divided, run_loop
 from jittape.ops import shape as layout
 from jittape.ops.elementwise import converted
+from jittape.ops.reduce import broadcast_to
 from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward
 
@@ -101,12 +102,12 @@ def batched_loop(
         wide = []
         for k, (x, b) in enumerate(zip(out, on, strict=True)):
             must = marks[n_fixed + k] if k < n_carry else True
-            wide.append(layout.broadcast_to(x, shape=(size, *x.shape)) if must and not b else x)
+            wide.append(broadcast_to(x, shape=(size, *x.shape)) if must and not b else x)
         new = r.body(wide, n_fixed, n_carry)
     operands = []
     for k, (x, b, m) in enumerate(zip(args, which, marks, strict=True)):
         if m and not b:
-            x = layout.broadcast_to(x, shape=(size, *x.shape))
+            x = broadcast_to(x, shape=(size, *x.shape))
         if k >= n_fixed + n_carry and m:  # steps in front of the batch
             x = layout.transpose(x, perm=(1, 0, *range(2, x.ndim)))
         operands.append(x)
@@ -121,7 +122,7 @@ def batched_loop(
             continue
         batched_leaf = True if own >= n_carry else marks[n_fixed + own]
         if not batched_leaf:
-            x = layout.broadcast_to(x, shape=(size, *x.shape))
+            x = broadcast_to(x, shape=(size, *x.shape))
         elif stack:
             x = layout.transpose(x, perm=(1, 0, *range(2, x.ndim)))
         flat.append(layout.reshape(x, shape=(size, x.size // size if size else 0)))

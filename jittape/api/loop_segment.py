@@ -24,8 +24,8 @@ from jittape.api.loop_reverse import (
     segment_packing,
 )
 from jittape.api.loop_run import pasted
-from jittape.ops import shape as layout
 from jittape.ops.declare import Kind, Op, declare
+from jittape.ops.reduce import broadcast_to
 from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward, reverse
 from jittape.tracing.recorder import Trace
@@ -125,7 +125,7 @@ def _jvp(tangents: tuple, out: Any, *args: Any, body: Body, length: int, free: i
 def _batch(args: list[Any], which: tuple[bool, ...], size: int, **params: Any) -> Any:
     tape, on = batch(segment_by_parts(params["body"], params["length"]), list(which), size)
     (out,) = pasted(_trace(args), tape, args)
-    return out if on[0] else layout.broadcast_to(out, shape=(size, *out.shape))
+    return out if on[0] else broadcast_to(out, shape=(size, *out.shape))
 
 
 scan_segment = declare(

@@ -11,6 +11,7 @@ import numpy as np
 from jittape.ops import shape as layout
 from jittape.ops.elementwise import add, converted
 from jittape.ops.index import scatter_add, take
+from jittape.ops.stack import stack
 from jittape.passes.periods import stretches
 
 
@@ -134,7 +135,7 @@ def _joined(parts: Sequence[Any]) -> Any:
     vectors: list[Any] = []
     for single, run in itertools.groupby(parts, key=lambda v: v.ndim == 0):
         if single:  # thousands of them where scalars are read one by one
-            vectors.append(layout.stack(*run))
+            vectors.append(stack(*run))
         else:
             vectors += [layout.reshape(v, shape=(v.size,)) for v in run]
     if not vectors:

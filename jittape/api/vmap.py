@@ -11,7 +11,8 @@ from jittape import tree
 from jittape.api.call import Transformed
 from jittape.api.gradients import optional_function
 from jittape.errors import TraceError
-from jittape.ops.shape import broadcast_to, transpose
+from jittape.ops.reduce import broadcast_to
+from jittape.ops.shape import transpose
 from jittape.passes.batch import BRANCH_REMEDY, batch
 from jittape.tracing.embed import embed, result_numbers
 from jittape.tracing.recorder import Trace, here

@@ -9,6 +9,8 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.ops import shape as ops
 from jittape.ops.declare import Case
+from jittape.ops.reduce import broadcast_to
+from jittape.ops.stack import stack
 from jittape.tracing import tracer as tracers
 from jittape.tracing.dispatch import implements
 from jittape.tracing.recorder import here, open_traces
@@ -62,7 +64,7 @@ def stacked(x: list | tuple, dtype: Any = None) -> Any:
         dtype = np.result_type(*{leaf.dtype for leaf in leaves})
     dtype = numeric(dtype)
     leaves = [cast(leaf, dtype) for leaf in leaves]
-    result = ops.stack(*leaves)
+    result = stack(*leaves)
     return result if len(dims) == 1 else ops.reshape(result, shape=(*dims, *shape))
 
 
@@ -261,7 +263,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", **kwa
         shape = (shape,)
     if dtype is not None:
         fill = cast(fill, numeric(dtype))
-    return ops.broadcast_to(fill, shape=tuple(int(n) for n in shape))
+    return broadcast_to(fill, shape=tuple(int(n) for n in shape))
 
 
 implements(np.full)(full)

@@ -12,6 +12,8 @@ from jittape.functions.creation import as_array, numeric
 from jittape.functions.shape import as_shape, atleast_1d, atleast_2d, atleast_3d, sliced, to_shape
 from jittape.ops import shape as ops
 from jittape.ops.declare import Case
+from jittape.ops.reduce import broadcast_to
+from jittape.ops.stack import stack as stacked
 from jittape.tracing.dispatch import implements
 from jittape.tracing.recorder import here
 from jittape.tracing.tracer import Tracer, cast, tracer_method
@@ -73,7 +75,7 @@ def stack(
         raise ValueError("all input arrays must have the same shape")
     axis = normalize_axis_index(axis, found[0].ndim + 1)
     if axis == 0:
-        return ops.stack(*found)
+        return stacked(*found)
     shape = found[0].shape
     return ops.concatenate(
         *[ops.reshape(a, shape=(*shape[:axis], 1, *shape[axis:])) for a in found], axis=axis
@@ -227,7 +229,7 @@ def tile(A: Any, reps: Any) -> Any:
     times = (1,) * (ndim - len(times)) + times
     spread = ops.reshape(a, shape=tuple(m for n in shape for m in (1, n)))
     pairs = tuple(m for n, k in zip(shape, times, strict=True) for m in (k, n))
-    repeated = ops.broadcast_to(spread, shape=pairs)
+    repeated = broadcast_to(spread, shape=pairs)
     return to_shape(repeated, tuple(n * k for n, k in zip(shape, times, strict=True)))
 
 
@@ -249,7 +251,7 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     if len(counts) == 1:
         k, shape = counts[0], a.shape
         a = ops.reshape(a, shape=(*shape[: axis + 1], 1, *shape[axis + 1 :]))
-        a = ops.broadcast_to(a, shape=(*shape[: axis + 1], k, *shape[axis + 1 :]))
+        a = broadcast_to(a, shape=(*shape[: axis + 1], k, *shape[axis + 1 :]))
         return ops.reshape(a, shape=(*shape[:axis], shape[axis] * k, *shape[axis + 1 :]))
     return np.take(a, np.repeat(np.arange(a.shape[axis]), counts), axis=axis)
 

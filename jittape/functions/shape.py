@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from jittape.functions.creation import as_array
+from jittape.ops import reduce
 from jittape.ops import shape as ops
 from jittape.ops.declare import Case
 from jittape.tracing.dispatch import implements
@@ -190,7 +191,7 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
             f"{here()}: operands could not be broadcast together with remapped shapes: "
             f"cannot broadcast {a.shape} to {full}"
         )
-    return a if a.shape == full else ops.broadcast_to(a, shape=full)
+    return a if a.shape == full else reduce.broadcast_to(a, shape=full)
 
 
 @implements(np.broadcast_arrays, cases=(Case(((3, 1), (1, 4))),))

@@ -6,5 +6,5 @@ them: numpy.linalg's, numpy.fft's and SciPy's (see tracing.dispatch).
 
 AT_ONCE = (
     "accumulate", "arithmetic", "compare", "complexes", "elementwise", "guards", "index",
-    "product", "reduce", "shape", "sort", "stop", "trigonometric",
+    "product", "reduce", "shape", "sort", "stack", "stop", "trigonometric",
 )  # fmt: skip

@@ -32,8 +32,8 @@ from jittape.ops.matrices import (
     vector_part,
 )
 from jittape.ops.product import matmul, swap_last
-from jittape.ops.reduce import sum
-from jittape.ops.shape import concatenate, reshape, strided_slice, unbroadcast
+from jittape.ops.reduce import sum, unbroadcast
+from jittape.ops.shape import concatenate, reshape, strided_slice
 from jittape.types import Aval, aval
 
 # -- solve, inv, det -----------------------------------------------------------------------------

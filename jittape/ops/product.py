@@ -8,7 +8,8 @@ import numpy as np
 
 from jittape.ops.declare import Case, Kind, Op, declare
 from jittape.ops.elementwise import add
-from jittape.ops.shape import transpose, unbroadcast
+from jittape.ops.reduce import unbroadcast
+from jittape.ops.shape import transpose
 from jittape.types import Aval, aval
 
 

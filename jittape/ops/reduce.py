@@ -1,4 +1,7 @@
-"""Reductions: params (axes,), the reduced axes are removed from the shape."""
+"""Reductions: params (axes,), the reduced axes are removed from the shape.
+
+broadcast_to is here beside sum: each is the other's transpose.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from jittape.ops.accumulate import cumprod, reverse, shifted
 from jittape.ops.compare import isinf
 from jittape.ops.declare import Case, Kind, Op, declare
 from jittape.ops.elementwise import amul, equal, exp, greater, logical_and, maximum, where
-from jittape.ops.shape import broadcast_to, reshape, transpose
+from jittape.ops.shape import reshape, transpose
 from jittape.types import Aval, aval
 
 
@@ -25,12 +28,6 @@ def _infer(ufunc: np.ufunc) -> Any:
         return aval(shape, ufunc.resolve_dtypes((x.dtype, x.dtype, None))[2])
 
     return infer
-
-
-def expand(reduced: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
-    """A reduced value broadcast back over the reduced axes."""
-    kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
-    return broadcast_to(reshape(reduced, shape=kept), shape=shape)
 
 
 def _reduction(name: str, ufunc: np.ufunc, vjp: Any = None, **extra: Any) -> Op:
@@ -54,6 +51,52 @@ def _reduction(name: str, ufunc: np.ufunc, vjp: Any = None, **extra: Any) -> Op:
 
 
 sum = _reduction("sum", np.add, lambda g, out, x, axes: (expand(g, x.shape, axes),), linear=True)
+
+
+# -- broadcasting, the transpose of sum ----------------------------------------------------------
+
+
+def _unbroadcast_vjp(g: Any, out: Any, x: Any, shape: tuple[int, ...]) -> tuple:
+    return (unbroadcast(g, x.shape),)
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum g over the axes along which `shape` was broadcast to g.shape."""
+    lead = g.ndim - len(shape)
+    axes = tuple(i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1))
+    if axes:
+        g = sum(g, axes=axes)
+    return g if g.shape == shape else reshape(g, shape=shape)
+
+
+def _broadcast_infer(x: Aval, shape: tuple[int, ...]) -> Aval:
+    if np.broadcast_shapes(x.shape, shape) != tuple(shape):
+        raise ValueError(f"cannot broadcast shape {x.shape} to {shape}")
+    return aval(shape, x.dtype)
+
+
+broadcast_to: Op = declare(
+    Op(
+        name="broadcast_to",
+        kind=Kind.LAYOUT,
+        infer=_broadcast_infer,
+        evaluate=lambda x, shape: np.broadcast_to(x, shape),
+        params=("shape",),
+        vjp=_unbroadcast_vjp,
+        linear=True,
+        cases=(Case(((3, 1),), {"shape": (2, 3, 4)}), Case(((),), {"shape": (2, 2)})),
+        doc="repeated along new axes and along axes of length 1",
+    )
+)
+
+
+def expand(reduced: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """A reduced value broadcast back over the reduced axes."""
+    kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return broadcast_to(reshape(reduced, shape=kept), shape=shape)
+
+
+# -- the other reductions ------------------------------------------------------------------------
 
 
 def _extremum_vjp(g: Any, out: Any, x: Any, axes: tuple[int, ...]) -> tuple:

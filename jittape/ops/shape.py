@@ -52,42 +52,6 @@ transpose: Op = declare(
 )
 
 
-def _unbroadcast_vjp(g: Any, out: Any, x: Any, shape: tuple[int, ...]) -> tuple:
-    return (unbroadcast(g, x.shape),)
-
-
-def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
-    """Sum g over the axes along which `shape` was broadcast to g.shape."""
-    from jittape.ops.reduce import sum
-
-    lead = g.ndim - len(shape)
-    axes = tuple(i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1))
-    if axes:
-        g = sum(g, axes=axes)
-    return g if g.shape == shape else reshape(g, shape=shape)
-
-
-def _broadcast_infer(x: Aval, shape: tuple[int, ...]) -> Aval:
-    if np.broadcast_shapes(x.shape, shape) != tuple(shape):
-        raise ValueError(f"cannot broadcast shape {x.shape} to {shape}")
-    return aval(shape, x.dtype)
-
-
-broadcast_to: Op = declare(
-    Op(
-        name="broadcast_to",
-        kind=Kind.LAYOUT,
-        infer=_broadcast_infer,
-        evaluate=lambda x, shape: np.broadcast_to(x, shape),
-        params=("shape",),
-        vjp=_unbroadcast_vjp,
-        linear=True,
-        cases=(Case(((3, 1),), {"shape": (2, 3, 4)}), Case(((),), {"shape": (2, 2)})),
-        doc="repeated along new axes and along axes of length 1",
-    )
-)
-
-
 def as_slices(index: Index) -> tuple[Any, ...]:
     """NumPy's basic index that selects (start, step, count) per axis."""
     out = []
@@ -208,33 +172,5 @@ concatenate: Op = declare(
         ),
         cases=(Case(((2, 3), (2, 1)), {"axis": 1}), Case(((2,), (0,), (3,)), {"axis": 0})),
         doc="operands of equal dtype one after another along an axis",
-    )
-)
-
-
-def _stack_infer(*avals: Aval) -> Aval:
-    if any(a is not avals[0] for a in avals):
-        raise ValueError("all input arrays must have the same shape")
-    return aval((len(avals), *avals[0].shape), avals[0].dtype)
-
-
-def _stack_vjp(g: Any, out: Any, *args: Any) -> tuple:
-    from jittape.ops.index import take
-
-    return tuple([take(g, np.int64(k)) for k in range(len(args))])
-
-
-stack: Op = declare(
-    Op(
-        name="stack",
-        kind=Kind.PLACE,
-        infer=_stack_infer,
-        evaluate=lambda *args: np.stack(args),
-        vjp=_stack_vjp,
-        jvp=lambda tangents, out, *args: stack(
-            *[zeros_for(t, x) for t, x in zip(tangents, args, strict=True)]
-        ),
-        cases=(Case(((), (), ())), Case(((2, 3), (2, 3)))),
-        doc="operands of equal shape and dtype along a new first axis",
     )
 )

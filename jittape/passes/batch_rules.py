@@ -15,7 +15,8 @@ import numpy as np
 from jittape.ops.declare import Kind, Op, Signature
 from jittape.ops.elementwise import add
 from jittape.ops.product import matmul, swap_last
-from jittape.ops.shape import broadcast_to, reshape, transpose
+from jittape.ops.reduce import broadcast_to
+from jittape.ops.shape import reshape, transpose
 
 Rule = Callable[[list[Any], tuple[bool, ...], int, Signature], Any]
 

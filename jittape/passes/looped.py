@@ -8,7 +8,6 @@ import numpy as np
 
 from jittape.ops import reduce
 from jittape.ops.declare import Kind, Op, Signature, declare
-from jittape.ops.shape import broadcast_to
 from jittape.passes.batch import batch
 from jittape.passes.template import vjp_template
 from jittape.tracing.recorder import Trace
@@ -51,7 +50,7 @@ def _vjp(g: Any, out: Any, *args: Any, inner: Signature, which: tuple[bool, ...]
             continue
         c: Any = Tracer(trace, int(numbers[r]), tape.aval(int(tape.outputs[r])), None)
         if b and not on[r]:
-            c = broadcast_to(c, shape=(size, *c.shape))
+            c = reduce.broadcast_to(c, shape=(size, *c.shape))
         elif on[r] and not b:
             c = reduce.sum(c, axes=(0,))
         cotangents.append(c)

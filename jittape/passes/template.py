@@ -16,7 +16,7 @@ import numpy as np
 from jittape.errors import DifferentiationError
 from jittape.ops.declare import Refused, Signature
 from jittape.ops.elementwise import cast
-from jittape.ops.shape import broadcast_to, unbroadcast
+from jittape.ops.reduce import broadcast_to, unbroadcast
 from jittape.tape import Tape, assemble, open_numbers
 from jittape.tracing.recorder import Trace
 from jittape.tracing.tracer import Tracer, number_of, trace_of

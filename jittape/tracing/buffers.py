@@ -20,6 +20,7 @@ import numpy as np
 
 from jittape.errors import TraceError
 from jittape.ops import shape as ops
+from jittape.ops.reduce import broadcast_to
 from jittape.tracing.dispatch import lookup
 from jittape.tracing.recorder import Trace, frozen_arrays, here, open_traces
 from jittape.tracing.strided import as_slices, contiguous
@@ -349,7 +350,7 @@ def _located(view: Buffer) -> Tracer:
     rest = [a for a in range(len(index)) if a not in order]
     result = ops.transpose(result, perm=(*order, *rest))
     result = ops.reshape(result, shape=once)
-    return result if once == shape else ops.broadcast_to(result, shape=shape)
+    return result if once == shape else broadcast_to(result, shape=shape)
 
 
 _NATIVE = {

@@ -21,6 +21,7 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.ops import shape as ops
 from jittape.ops.declare import Kind, Signature, by_name, signature
+from jittape.ops.reduce import broadcast_to
 from jittape.ops.shape import Index, as_slices
 from jittape.tracing import tracer as tracers
 from jittape.tracing.recorder import Trace, here
@@ -119,7 +120,7 @@ def _layout(h: Tracer, then: Signature | None = None) -> np.ndarray:
         return np.reshape(found, kwargs["shape"], copy=False)
     if then.op is ops.transpose:
         return found.transpose(kwargs["perm"])
-    if then.op is ops.broadcast_to:
+    if then.op is broadcast_to:
         return np.broadcast_to(found, kwargs["shape"])
     return found[0]  # a row
 
@@ -294,7 +295,7 @@ def replace(h: Tracer, new: Any) -> None:
             row = ((int(h._rest[0]), 1, 1), *((0, 1, n) for n in base.shape[1:]))
             store(base, row, new)
             return
-        elif op is ops.broadcast_to:
+        elif op is broadcast_to:
             raise ValueError(f"{here()}: assignment destination is read-only (a broadcast view)")
         else:
             raise TraceError(
