@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import jittape
+from jittape.evaluate import evaluate
 from jittape.execute import run
 from jittape.passes import components
-from jittape.passes.evaluate import evaluate
 from jittape.passes.simplify import simplify
 from jittape.passes.verify import verify
 from jittape.program import compile_program

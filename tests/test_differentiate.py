@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import jittape
+from jittape.evaluate import evaluate
 from jittape.passes.differentiate import forward, reverse
-from jittape.passes.evaluate import evaluate
 from jittape.passes.verify import verify
 
 PROGRAMS = {

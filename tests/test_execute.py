@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import jittape
+from jittape.evaluate import evaluate
 from jittape.execute import GuardFailure, run
 from jittape.ops import shape as shape_ops
-from jittape.passes.evaluate import evaluate
 from jittape.passes.verify import verify
 from jittape.program import compile_program
 

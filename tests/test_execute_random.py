@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import jittape
+from jittape.evaluate import evaluate
 from jittape.execute import run
-from jittape.passes.evaluate import evaluate
 from jittape.program import compile_program
 
 

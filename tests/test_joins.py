@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import jittape
+from jittape.evaluate import evaluate
 from jittape.execute import threads
-from jittape.passes.evaluate import evaluate
 from jittape.passes.periods import FEWEST, ROWS, stretches
 
 RNG = np.random.default_rng(3)

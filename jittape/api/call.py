@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jittape import tree
-from jittape.api.cache import Answer, Recorded, Search, Slot, Variant
+from jittape.api.cache import Answer, Search, Slot, Variant
 from jittape.api.quick import MISS, quick
+from jittape.api.recorded import Recorded
 from jittape.api.run import GuardFailed, HostFailed, run
 from jittape.api.signature import Call, is_dynamic, matcher
 from jittape.api.state import State

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jittape.api.cache import Recorded
+from jittape.api.recorded import Recorded
 from jittape.tape import Const, Tape
 
 

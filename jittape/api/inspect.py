@@ -11,9 +11,9 @@ import numpy as np
 from jittape import tree
 from jittape.api.call import is_dynamic
 from jittape.api.gradients import optional_function
+from jittape.evaluate import evaluate, evaluate_all
 from jittape.ops.declare import Kind
 from jittape.passes.differentiate import inexact_outputs, reverse
-from jittape.passes.evaluate import evaluate, evaluate_all
 from jittape.tape import Tape
 from jittape.tracing.embed import new_input, result_numbers
 from jittape.tracing.reach import reach_function

@@ -15,13 +15,12 @@ import numpy as np
 
 from jittape import tree
 from jittape.errors import DifferentiationError, TraceError
+from jittape.evaluate import evaluate
 from jittape.ops.declare import Kind, Op, Refused, declare, signature
 from jittape.ops.elementwise import cast
 from jittape.ops.shape import reshape, strided_slice
 from jittape.passes.activity import depends_on
-from jittape.passes.differentiate import reverse
-from jittape.passes.evaluate import evaluate
-from jittape.passes.template import vjp_template
+from jittape.passes.differentiate import reverse, vjp_template
 from jittape.tracing.recorder import Trace, here
 from jittape.tracing.tracer import Tracer, number_of, trace_of, value_of
 from jittape.types import Aval, aval_of

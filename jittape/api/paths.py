@@ -12,54 +12,11 @@ The trie decides only what is tried. Each tape validates itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from jittape.ops.declare import Kind, signatures
-from jittape.tape import Tape
-
-if TYPE_CHECKING:
-    from jittape.api.cache import Recorded
-
-
-class Path:
-    """The guards of one tape in order. at: their instructions; told: their signatures, which
-    include the outcome; asked: where in the user's code they were asked."""
-
-    __slots__ = ("at", "told", "asked")
-
-    def __init__(self, tape: Tape):
-        used, inverse = tape.distinct
-        kinds = np.array([s.op.kind is Kind.GUARD for s in used], dtype=bool)
-        self.at = np.flatnonzero(kinds[inverse]) if len(used) else np.zeros(0, np.intp)
-        self.told = tape.sigs[self.at]
-        # codes are numbered in the order in which a trace meets them, another in each
-        codes = np.array([*map(id, tape.codes), 0], np.int64)
-        self.asked = codes[tape.where_code[self.at]] + tape.where_lasti[self.at]
-
-    def __len__(self) -> int:
-        return len(self.at)
-
-    def outcome(self, k: int) -> Any:
-        """What guard k expects to see."""
-        return signatures[int(self.told[k])].params[0]
-
-    def parting(self, other: Path) -> int:
-        """The first guard at which two paths differ; the length of the shorter where none does."""
-        n = min(len(self), len(other))
-        differ = np.flatnonzero((self.told[:n] != other.told[:n]) | self._elsewhere(other, n))
-        return int(differ[0]) if len(differ) else n
-
-    def asks_the_same(self, other: Path, k: int) -> bool:
-        """Whether guard k of both is one question that was answered differently."""
-        if k >= min(len(self), len(other)) or self._elsewhere(other, k + 1)[k]:
-            return False
-        a, b = signatures[int(self.told[k])], signatures[int(other.told[k])]
-        return a.op is b.op and a.avals == b.avals
-
-    def _elsewhere(self, other: Path, n: int) -> np.ndarray:
-        return self.asked[:n] != other.asked[:n]
+from jittape.api.recorded import Recorded
 
 
 class Branch:

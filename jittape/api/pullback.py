@@ -19,8 +19,8 @@ from jittape.api.gradients import match, split_aux, traced_leaves
 from jittape.api.run import GuardFailed, HostFailed, prepare, run, worth_planning
 from jittape.api.signature import kept_from_the_second
 from jittape.config import config
+from jittape.evaluate import evaluate
 from jittape.passes.differentiate import reverse
-from jittape.passes.evaluate import evaluate
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
 from jittape.tracing.embed import embed

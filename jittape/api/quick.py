@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from jittape.api import run
-from jittape.api.cache import Recorded, Slot, Variant
+from jittape.api.cache import Slot, Variant
+from jittape.api.recorded import Recorded
 from jittape.config import config
 from jittape.tracing.recorder import anywhere
 

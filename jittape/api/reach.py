@@ -15,20 +15,18 @@ import operator
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from jittape.api import reach_library
 from jittape.api.code_names import global_names, is_library_file, is_library_module, names_of
+from jittape.api.findings import SCALARS, Findings
 from jittape.tracing.patches import Patched
 from jittape.tracing.tracer import Tracer
 
 # scanning stops here; a program that reaches more than this is reported as truncated
 MAX_OBJECTS = 20_000
-
-SCALARS = (int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
 
 # results of these do not depend on their arguments alone
 _IMPURE_MODULES = {"random", "time", "datetime", "os", "secrets", "uuid", "numpy.random", "io"}
@@ -42,39 +40,15 @@ _ASKS_FOR_ANY = {"getattr", "vars", "__dict__", "dir", "attrgetter"}
 _ASKS_FOR_MISSING = {"hasattr", "getattr", "AttributeError", "vars", "__dict__"}
 
 
-class Reach:
-    """What can be read from some root objects, each item with a label for messages.
-
-    dicts: id -> (dict, {name: value}, label): globals and module namespaces.
-    shadows: id -> (mapping, names that must stay absent).
-    cells, functions, containers, arrays: the objects themselves.
-    attributes: id -> (object, {name: value}, label).
-    predicates: (whether something is what it was, label).
-    opaque: what could not be looked into, in words: such functions are checked for purity more
-    often.
-    """
+class Reach(Findings):
+    """What can be read from some root objects."""
 
     def __init__(self, roots: list[tuple[Any, str]]):
-        self.dicts: dict[int, tuple[dict, dict[str, Any], str]] = {}
-        self.shadows: dict[int, tuple[Any, set[str]]] = {}
-        self.cells: list[tuple[Any, Any, str]] = []
-        self.functions: list[tuple[Any, str]] = []
-        self.attributes: dict[int, tuple[Any, dict[str, Any], str]] = {}
-        self.containers: list[tuple[Any, str]] = []
-        self.arrays: list[tuple[np.ndarray, str]] = []
-        self.predicates: list[tuple[Callable[[], bool], str]] = []
-        self.opaque: list[str] = []
-        self.truncated = False
-        # arrays reached otherwise than by the name of a global or a closure variable
-        self.elsewhere: set[int] = set()
+        super().__init__()
+        self._todo.extend(roots)
         self._tokens: list[Any] = []
-        self._again: set[int] = set()  # functions reached more than once
-        self._names: set[str] = {"__call__"}
         self._asks = False
         self._asks_for_any = False
-        self._seen: dict[int, Any] = {}  # holds what it has seen, so that ids stay unique
-        self._objects: list[tuple[Any, str, set[str]]] = []
-        self._todo: deque[tuple[Any, str]] = deque(roots)
         self._run()
 
     def _run(self) -> None:
@@ -90,34 +64,6 @@ class Reach:
                 self._look_into(*entry)
             if not self._todo and before == (len(self._seen), len(self._names)):
                 return
-
-    def push(self, value: Any, label: str) -> None:
-        """Look at this object, too."""
-        self._push(value, label)
-
-    def name(self, names: Iterable[str]) -> None:
-        """Attributes of these names are read somewhere."""
-        self._names.update(names)
-
-    def _push(self, value: Any, label: str, named: bool = False) -> None:
-        if type(value) not in SCALARS:
-            if not named and isinstance(value, np.ndarray):
-                self.elsewhere.add(id(value))
-            self._todo.append((value, label))
-
-    def called_again(self, f: types.FunctionType) -> bool:
-        """Whether a root function can also be reached from the functions it calls."""
-        return id(f) in self._again
-
-    def met(self, number: int, default: Any) -> Any:
-        """The object of this id, if it was met (it is held alive)."""
-        return self._seen.get(number, default)
-
-    def is_module(self, namespace: dict) -> bool:
-        """Whether this namespace is also read as attributes of a module."""
-        return any(
-            isinstance(x, types.ModuleType) and vars(x) is namespace for x, _, _ in self._objects
-        )
 
     # -- one object ---------------------------------------------------------------------------
 
@@ -141,7 +87,7 @@ class Reach:
                 self._objects.append((x, label, set()))  # with attributes of its own
             if x.dtype.kind == "O":
                 for v in x.ravel().tolist():
-                    self._push(v, f"an element of {label}")
+                    self.push(v, f"an element of {label}")
         elif isinstance(x, (tuple, frozenset)):
             self._push_all(x, label)
         elif isinstance(x, (list, dict, set, deque, bytearray)):
@@ -156,14 +102,14 @@ class Reach:
                 self._attribute(x, n, getattr(x, n), label)
             self._objects.append((x, label, set()))  # with attributes of its own, as all below
         elif isinstance(x, types.MethodType):
-            self._push(x.__func__, label)
-            self._push(x.__self__, label)
+            self.push(x.__func__, label)
+            self.push(x.__self__, label)
         elif isinstance(x, (staticmethod, classmethod)):
-            self._push(x.__func__, label)
+            self.push(x.__func__, label)
         elif isinstance(x, property):
             for f in (x.fget, x.fset):
                 if f is not None:
-                    self._push(f, label)
+                    self.push(f, label)
         elif isinstance(x, types.ModuleType):
             self._visit_module(x, label)
         elif isinstance(x, (np.generic, np.dtype, np.ufunc, types.BuiltinFunctionType)):
@@ -174,14 +120,14 @@ class Reach:
                 self._visit_class(x)
                 self._names.update(n for n, v in vars(x).items() if _is_special_method(n, v))
         elif hasattr(x, "py_func") or hasattr(x, "pyfunc"):
-            self._push(getattr(x, "py_func", None) or x.pyfunc, label)  # numba's, np.vectorize's
+            self.push(getattr(x, "py_func", None) or x.pyfunc, label)  # numba's, np.vectorize's
             self._objects.append((x, label, set()))
         elif reach_library.watch(self, x, label):
             pass
         elif is_library_module(kind.__module__):
             inner = getattr(x, "fun", None) or getattr(x, "__wrapped__", None)
             if inner is not None:  # a jittape transform, functools.lru_cache
-                self._push(inner, label)
+                self.push(inner, label)
                 self._objects.append((x, label, set()))
                 for n in ("_fwd", "_bwd"):  # of a custom_vjp
                     if getattr(x, n, None) is not None:
@@ -198,8 +144,8 @@ class Reach:
 
     def _visit_class(self, kind: type) -> None:
         for klass in kind.__mro__:
-            self._push(klass, f"class {klass.__name__}")
-        self._push(type(kind), f"metaclass {type(kind).__name__}")
+            self.push(klass, f"class {klass.__name__}")
+        self.push(type(kind), f"metaclass {type(kind).__name__}")
         order = kind.__mro__
         if len(order) > 2:
             self.predicates.append((lambda: kind.__mro__ is order, f"bases of {kind.__name__}"))
@@ -211,7 +157,7 @@ class Reach:
 
     def _push_all(self, values: Any, label: str) -> None:
         for v in values:
-            self._push(v, f"an element of {label}")
+            self.push(v, f"an element of {label}")
 
     def _visit_builtin(self, x: Any, label: str) -> None:
         module = getattr(x, "__module__", None)
@@ -220,7 +166,7 @@ class Reach:
             self.opaque.append(label)
         elif owner is not None and not isinstance(owner, types.ModuleType):
             self.opaque.append(label)  # a bound method of a C object: rng.normal, list.append
-            self._push(owner, label)
+            self.push(owner, label)
 
     def _visit_module(self, x: types.ModuleType, label: str) -> None:
         name = x.__name__
@@ -257,7 +203,7 @@ class Reach:
             if n in found:
                 if n not in watched:
                     value = watched[n] = found[n]
-                    self._push(value, f"global {n!r}", named=True)
+                    self.push(value, f"global {n!r}", named=True)
             else:
                 if hasattr(builtins, n):
                     missing.append(n)
@@ -267,7 +213,7 @@ class Reach:
                     missing.append(n)  # NameError may be handled
                 imported = sys.modules.get(n)
                 if imported is not None:  # imported inside the function
-                    self._push(imported, f"module {n}")
+                    self.push(imported, f"module {n}")
                     modules = self.dicts.setdefault(id(sys.modules), (sys.modules, {}, "modules"))
                     modules[1][n] = imported
         if missing:
@@ -276,11 +222,11 @@ class Reach:
             del self.dicts[id(found)]
         self._visit_cells(f)
         for v in f.__defaults__ or ():
-            self._push(v, f"a default argument of {f.__qualname__}")
+            self.push(v, f"a default argument of {f.__qualname__}")
         if f.__kwdefaults__:
-            self._push(f.__kwdefaults__, f"keyword defaults of {f.__qualname__}")
+            self.push(f.__kwdefaults__, f"keyword defaults of {f.__qualname__}")
         if f.__dict__:
-            self._push(f.__dict__, f"attributes of function {f.__qualname__}")
+            self.push(f.__dict__, f"attributes of function {f.__qualname__}")
 
     def _visit_cells(self, f: types.FunctionType) -> None:
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
@@ -293,7 +239,7 @@ class Reach:
                 self.predicates.append((functools.partial(_is_empty, cell), f"variable {name!r}"))
                 continue
             self.cells.append((cell, value, f"closure variable {name!r} of {f.__qualname__}"))
-            self._push(value, f"closure variable {name!r}", named=True)
+            self.push(value, f"closure variable {name!r}", named=True)
 
     # -- attributes ---------------------------------------------------------------------------
 
@@ -305,7 +251,7 @@ class Reach:
             if isinstance(x, type):
                 names = names | {n for n in vars(x) if not n.startswith("__")}
             elif type(own) is dict and id(own) not in self._seen:
-                self._push(own, f"attributes of {label}")
+                self.push(own, f"attributes of {label}")
         new = names - done
         if not new:
             return
@@ -337,7 +283,7 @@ class Reach:
                 entry = self.dicts.setdefault(id(namespace), (namespace, {}, label))
                 if n not in entry[1]:
                     entry[1][n] = namespace[n]
-                    self._push(namespace[n], f"{label}.{n}")
+                    self.push(namespace[n], f"{label}.{n}")
 
     def _look_into_instance(self, x: Any, names: set[str], label: str) -> None:
         kind = type(x)
@@ -366,7 +312,7 @@ class Reach:
     def _attribute(self, x: Any, name: str, value: Any, label: str) -> None:
         entry = self.attributes.setdefault(id(x), (x, {}, label))
         entry[1][name] = value
-        self._push(value, label)
+        self.push(value, label)
 
 
 def _of_metaclass(kind: type, name: str) -> bool:

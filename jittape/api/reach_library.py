@@ -14,67 +14,66 @@ import os
 import types
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from jittape.api.reach import Reach
+from jittape.api.findings import Findings
 
 _MISSING = object()
 # classes written in Python whose instances are their attributes
 _ATTRIBUTES_ONLY = {"collections", "argparse"}
 
 
-def watch(reach: Reach, x: Any, label: str) -> bool:
+def watch(found: Findings, x: Any, label: str) -> bool:
     """Watch x if it is such an object; whether it is."""
     kind = type(x)
     for klass, look in _KINDS.items():
         if issubclass(kind, klass):
-            look(reach, x, label)
+            look(found, x, label)
             return True
     if kind.__module__.split(".", 1)[0] in _ATTRIBUTES_ONLY and hasattr(x, "__dict__"):
-        reach.push(vars(x), label)
+        found.push(vars(x), label)
         return True
     return False
 
 
-def environment(reach: Reach) -> None:
+def environment(found: Findings) -> None:
     """os.environ, for functions that name it."""
     data = getattr(os.environ, "_data", None)
     if data is not None:
-        reach.push(data, "os.environ")
+        found.push(data, "os.environ")
 
 
-def _context_variable(reach: Reach, x: Any, label: str) -> None:
+def _context_variable(found: Findings, x: Any, label: str) -> None:
     value = x.get(_MISSING)
-    reach.predicates.append((lambda: x.get(_MISSING) is value, label))
-    reach.push(value, label)
+    found.predicates.append((lambda: x.get(_MISSING) is value, label))
+    found.push(value, label)
 
 
-def _weak(reach: Reach, x: Any, label: str) -> None:
+def _weak(found: Findings, x: Any, label: str) -> None:
     target = weakref.ref(x())
-    reach.predicates.append((lambda: x() is target(), label))
-    reach.push(x(), label)
+    found.predicates.append((lambda: x() is target(), label))
+    found.push(x(), label)
 
 
-def _bytes(reach: Reach, x: Any, label: str) -> None:
+def _bytes(found: Findings, x: Any, label: str) -> None:
     content = x.tobytes()
-    reach.predicates.append((lambda: x.tobytes() == content, label))
+    found.predicates.append((lambda: x.tobytes() == content, label))
 
 
-def _proxy(reach: Reach, x: Any, label: str) -> None:
-    reach.containers.append((x, label))
+def _proxy(found: Findings, x: Any, label: str) -> None:
+    found.containers.append((x, label))
     for v in x.values():
-        reach.push(v, f"an element of {label}")
+        found.push(v, f"an element of {label}")
 
 
-def _getter(reach: Reach, x: Any, label: str) -> None:
+def _getter(found: Findings, x: Any, label: str) -> None:
     """attrgetter("a.b"), methodcaller("f", ...), itemgetter(key): names, and values to pass on."""
     _, (*parts,) = x.__reduce__()[:2]
     for part in parts:
         if isinstance(part, str):
-            reach.name(part.split("."))
+            found.name(part.split("."))
         else:
-            reach.push(part, label)
+            found.push(part, label)
 
 
 _KINDS: dict[type, Callable[[Any, Any, str], None]] = {
@@ -85,5 +84,5 @@ _KINDS: dict[type, Callable[[Any, Any, str], None]] = {
     types.MappingProxyType: _proxy,
     operator.attrgetter: _getter,
     operator.methodcaller: _getter,
-    collections.ChainMap: lambda reach, x, label: reach.push(x.maps, label),
+    collections.ChainMap: lambda found, x, label: found.push(x.maps, label),
 }

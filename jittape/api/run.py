@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jittape.passes.evaluate import GuardFailed, evaluate
+from jittape.evaluate import GuardFailed, evaluate
 from jittape.tape import Tape
 from jittape.tracing import embed
 
@@ -80,7 +80,7 @@ def resumed(linked: Any, workspace: Any, stopped: list, inputs: Sequence[Any]) -
 def worth_planning(tape: Tape) -> bool:
     """Whether a single sweep is done sooner by the executor, planning included, than by NumPy.
 
-    Seconds per instruction and element, measured: single numbers are Python's (passes/evaluate)."""
+    Seconds per instruction and element, measured: single numbers are Python's (see evaluate)."""
     sizes = tape.sizes
     elements = sizes.sum()
     by_numpy = len(tape) * 1.5e-6 - np.count_nonzero(sizes == 1) * 1.25e-6 + elements * 1.5e-9

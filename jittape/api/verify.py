@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from jittape.api.cache import Recorded
 from jittape.api.compare import difference, result_difference
+from jittape.api.recorded import Recorded
 from jittape.config import config
 from jittape.errors import NonFiniteError, ReplayMismatchError
+from jittape.evaluate import evaluate
 from jittape.ops.declare import Kind, signatures
-from jittape.passes.evaluate import evaluate
 from jittape.tape import Tape
 
 

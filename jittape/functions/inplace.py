@@ -1,6 +1,6 @@
 """Writes to traced arrays: item assignment, augmented assignment, out=, and NumPy's in-place calls.
 
-What a handle does when it is written to is in `trace.views`; here keys, casts and shapes are
+What a handle does when it is written to is in `tracing.views`; here keys, casts and shapes are
 brought to what it takes, with NumPy's rules and errors.
 """
 

@@ -2,18 +2,7 @@
 
 from numpy import fft as _fft
 
-from jittape.tracing.dispatch import implementations as _implementations
+from jittape.numpy.stand_ins import stand_in as _stand_in
 
 __all__ = [n for n in dir(_fft) if not n.startswith("_")]
-
-
-def _fill() -> None:
-    from jittape.numpy import _accept_lists
-
-    for name in __all__:
-        found = getattr(_fft, name)
-        traced = callable(found) and not isinstance(found, type) and found in _implementations
-        globals()[name] = _accept_lists(found) if traced else found
-
-
-_fill()
+globals().update({n: _stand_in(getattr(_fft, n)) for n in __all__})

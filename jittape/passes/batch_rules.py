@@ -21,8 +21,8 @@ from jittape.ops.shape import reshape, transpose
 Rule = Callable[[list[Any], tuple[bool, ...], int, Signature], Any]
 
 
-def rule_of(sig: Signature) -> Rule:
-    """The op's own rule, else its kind's, else a loop over the batch."""
+def rule_of(sig: Signature) -> Rule | None:
+    """The op's own rule, else its kind's, else None."""
     op = sig.op
     if op.batch is not None:
         return _own
@@ -32,18 +32,12 @@ def rule_of(sig: Signature) -> Rule:
         return _BY_KIND[op.kind]
     if op.kind is Kind.GUFUNC and core_ranks(op) is not None:
         return _gufunc
-    return _looped
+    return None
 
 
 def _own(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
     assert sig.op.batch is not None
     return sig.op.batch(args, which, size, **sig.kwargs)
-
-
-def _looped(args: list[Any], which: tuple[bool, ...], size: int, sig: Signature) -> Any:
-    from jittape.passes.looped import looped  # it batches derivative rules, hence needs this module
-
-    return looped(*args, inner=sig, which=which)
 
 
 def align(

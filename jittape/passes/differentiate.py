@@ -7,17 +7,19 @@ instructions at once, and only the distinct signatures are looped over in Python
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from jittape.errors import DifferentiationError
-from jittape.ops.declare import Signature, signature
+from jittape.ops.declare import Refused, Signature, signature
 from jittape.ops.elementwise import add
 from jittape.passes.accumulate import accumulate
 from jittape.passes.activity import active_values
 from jittape.passes.paste import Builder, groups
-from jittape.passes.template import Template, jvp_template, vjp_template
+from jittape.passes.template import Template, build
 from jittape.tape import Tape
+from jittape.tracing.tracer import Tracer, number_of
 from jittape.types import Aval
 
 # a contribution that is the adjoint of the instruction it comes from, unchanged (add, reshape...)
@@ -222,3 +224,93 @@ def forward(tape: Tape, wrt: Sequence[int]) -> Tape:
     for v in inexact_outputs(tape):
         outputs.append(int(tangent[v]) if active[v] else builder.zeros(tape.aval(v)))
     return builder.finish(outputs)
+
+
+# -- the template of an op's rule, or of the transpose of its other rule --------------------------
+
+
+def vjp_template(sig: Signature, active: int) -> Template:
+    """Arguments of the rule: g, out, *args; results: a cotangent per operand.
+
+    active: bit i is set where operand i wants a cotangent.
+    """
+    key = ("vjp", active)
+    found = sig.templates.get(key)
+    if found is None:
+        op = sig.op
+        if op.vjp is None and op.jvp is None:
+            raise DifferentiationError(f"{op.name} has no derivative rule")
+
+        def rule(args: list[Any]) -> list[Any]:
+            if op.vjp is None:
+                return _transposed_jvp(sig, active, *args)
+            cotangents = op.vjp(*args, **sig.kwargs)
+            for i, c in enumerate(cotangents):
+                if isinstance(c, Refused) and active >> i & 1:
+                    raise DifferentiationError(f"{op.name}: {c.why}")
+            # a rule's None for an operand is a zero: each active operand gets a contribution
+            return [
+                (0.0 if c is None else c) if active >> i & 1 else None
+                for i, c in enumerate(cotangents)
+            ]
+
+        found = build((sig.out, sig.out, *sig.avals), rule, sig.avals)
+        sig.templates[key] = found
+    return found
+
+
+def jvp_template(sig: Signature, active: int) -> Template:
+    """Arguments: *tangents (None where not active), out, *args; result: one tangent."""
+    key = ("jvp", active)
+    found = sig.templates.get(key)
+    if found is None:
+        op = sig.op
+        if op.vjp is None and op.jvp is None and not op.linear:
+            raise DifferentiationError(f"{op.name} has no derivative rule")
+        n = len(sig.avals)
+        tangents = [a if active >> i & 1 else None for i, a in enumerate(sig.avals)]
+
+        def rule(args: list[Any]) -> list[Any]:
+            ts, out, xs = args[:n], args[n], args[n + 1 :]
+            if op.linear:
+                return [op(ts[0], **sig.kwargs)]
+            if op.jvp is not None:
+                return [op.jvp(tuple(ts), out, *xs, **sig.kwargs)]
+            return [_transposed(sig, active, ts, out, xs)]
+
+        found = build((*tangents, sig.out, *sig.avals), rule, (sig.out,))
+        sig.templates[key] = found
+    return found
+
+
+def _transposed_jvp(sig: Signature, active: int, g: Any, out: Any, *xs: Any) -> list[Any]:
+    """g J from the jvp rule alone: t -> J t is linear, and its transpose is g -> g J."""
+    template = jvp_template(sig, active)
+    n = len(sig.avals)
+    wrt = [i for i, s in enumerate(template.slots) if s < n]
+    back = reverse(template.tape, wrt=wrt)
+    zeros = [np.zeros(a.shape, a.dtype) for a in sig.avals]
+    arguments = (*zeros, out, *xs)
+    trace = g._trace
+    operands = [*[arguments[s] for s in template.slots], g]
+    numbers = trace.inline(back, [number_of(trace, x) for x in operands])
+    cotangents: list[Any] = [None] * n
+    for i, number in zip(wrt, numbers[1:], strict=True):
+        k = template.slots[i]
+        cotangents[k] = Tracer(trace, int(number), sig.avals[k], None)
+    return cotangents
+
+
+def _transposed(sig: Signature, active: int, tangents: list, out: Any, xs: list) -> Any:
+    """J t from the vjp rule alone: g -> J' g is linear, and its transpose is t -> J t."""
+    template = vjp_template(sig, active)
+    kept = [i for i in range(len(sig.avals)) if template.results[i] >= 0]
+    back = reverse(template.tape, wrt=[0])
+    zero = np.zeros(sig.out.shape, sig.out.dtype)
+    arguments = (zero, out, *xs)
+    trace = out._trace
+    operands = [arguments[s] for s in template.slots]
+    cotangents = [tangents[i] for i in kept]
+    numbers = [number_of(trace, x) for x in (*operands, *cotangents)]
+    result = trace.inline(back, numbers)[len(kept)]
+    return Tracer(trace, int(result), sig.out, None)

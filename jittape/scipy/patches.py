@@ -1,7 +1,7 @@
 """SciPy's own Python functions record while a trace is open.
 
 NumPy's protocols do not reach `scipy.special.logsumexp(t)` or `scipy.linalg.cho_solve(...)`: SciPy
-turns their arguments into arrays first. As NumPy's names do (see trace.patches), these names hold
+turns their arguments into arrays first. As NumPy's names do (see tracing.patches), these names hold
 stand-ins while a trace is open, which record where a tracer is among the arguments and are the
 originals otherwise.
 """

@@ -24,7 +24,7 @@ from jittape.ops.reduce import broadcast_to
 from jittape.tracing.dispatch import lookup
 from jittape.tracing.recorder import Trace, frozen_arrays, here, open_traces
 from jittape.tracing.strided import as_slices, contiguous
-from jittape.tracing.tracer import Tracer, function_call, trace_of
+from jittape.tracing.tracer import OUT, Tracer, function_call, trace_of
 from jittape.types import aval_of
 
 _MESSAGE = "this array holds traced values and cannot be read by C code"
@@ -376,11 +376,9 @@ def _in_place(name: str) -> Callable:
     forward = "__" + name[3:]
 
     def method(self: TracedBuffer, other: Any) -> Any:
-        from jittape.functions.inplace import assign
-
         result = getattr(self._handle, forward)(other)
         if result is not NotImplemented:
-            assign(self._handle, result)
+            lookup(OUT)(lambda: result, self._handle)
         return result if result is NotImplemented else self
 
     method.__name__ = name

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jittape.errors import TraceError
-from jittape.passes.evaluate import evaluate
+from jittape.evaluate import evaluate
 from jittape.tape import Tape
 from jittape.tracing.buffers import buffers_of
 from jittape.tracing.recorder import Trace, here, open_traces
@@ -70,7 +70,7 @@ class PastedTracer(Tracer):
     def _snapshot(self) -> Tracer:
         if self._owned is None and self._known is None:
             return PastedTracer(self._trace, self._id, self._aval, self._stretch, self._k)
-        return super()._snapshot()  # type: ignore[misc]  # attached by trace.views
+        return super()._snapshot()  # type: ignore[misc]  # attached by tracing.views
 
 
 def embed(tape: Tape, operands: Sequence[Any]) -> list[Any]:

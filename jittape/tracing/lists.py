@@ -2,7 +2,7 @@
 
 NumPy dispatches neither `np.exp([t, u])` and `np.maximum.reduce([t, u])` nor
 `np.linalg.norm([t, u])`: it makes arrays of the lists first, which tracers refuse. So these names
-hold stand-ins while a trace is open, as those of trace.patches do.
+hold stand-ins while a trace is open, as those of tracing.patches do.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ from typing import Any
 
 from jittape.tracing import recorder
 
-# the search is a convenience, not a promise: what it misses raises (see trace.lost)
+# the search is a convenience, not a promise: what it misses raises (see tracing.lost)
 _MOST = 200
 _known: weakref.WeakKeyDictionary[Any, list[dict]] = weakref.WeakKeyDictionary()
 
 
 def reach_function(fun: Any) -> None:
-    """Let the names imported by the modules behind this callable record (see trace.patches)."""
+    """Let the names imported by the modules behind this callable record (see tracing.patches)."""
     try:
         found = _known.get(fun)
     except TypeError:  # neither hashable nor weakly referenced

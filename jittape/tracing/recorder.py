@@ -33,7 +33,7 @@ FOREIGN = (*INNER, _SCIPY)
 
 _I8 = np.dtype(np.int64)
 _SUSPENDED = 0x20 | 0x80 | 0x200  # inspect's CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
-_asarray = np.asarray  # as it is without the stand-ins of trace.patches
+_asarray = np.asarray  # as it is without the stand-ins of tracing.patches
 _positions: dict[int, Const] = {}
 _MOST_POSITIONS = 1 << 20
 
@@ -45,7 +45,7 @@ class _Stack(_local):
 
 _stack = _Stack()
 
-# arrays that nobody writes to although they are no literals, by id: copies made by trace.buffers
+# arrays that nobody writes to although they are no literals, by id: copies made by tracing.buffers
 frozen_arrays: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
 
 
@@ -66,7 +66,7 @@ def close_above(level: int) -> None:
 
 
 def opened(trace: Trace) -> None:
-    """A trace of a user's function opens; replaced by trace.patches."""
+    """A trace of a user's function opens; replaced by tracing.patches."""
 
 
 def closed(trace: Trace) -> None:
@@ -74,7 +74,7 @@ def closed(trace: Trace) -> None:
 
 
 def reach(namespace: dict[str, Any]) -> None:
-    """The names of this module record from now on; replaced by trace.patches."""
+    """The names of this module record from now on; replaced by tracing.patches."""
 
 
 def is_frozen(a: Any) -> bool:

@@ -56,7 +56,7 @@ class Tracer:
         self._aval = aval
         self._value = value
         self._weak = weak
-        self._owned: Any = None  # the array of a handle that was written to, see trace.views
+        self._owned: Any = None  # the array of a handle that was written to, see tracing.views
 
     # -- NumPy's protocols -------------------------------------------------------------------
 
@@ -67,7 +67,7 @@ class Tracer:
                 trace = self._trace
                 if trace.fast and op.kernel is ufunc and trace.thread == get_ident():
                     # what ufunc calls of a traced Python loop pay, hence the plain code (and that
-                    # of trace.lists for those by a name of NumPy's)
+                    # of tracing.lists for those by a name of NumPy's)
                     if ufunc.nin == 1:
                         sig = op.memo.get(self._aval) or self_signature(op, self._aval)
                         number = self._id  # may refresh a view, so read first
@@ -95,7 +95,7 @@ class Tracer:
 
     @property
     def _handle(self) -> Tracer:
-        """The handle itself; arrays of trace.buffers give that of their content."""
+        """The handle itself; arrays of tracing.buffers give that of their content."""
         return self
 
     # -- attributes --------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def value_of(x: Any) -> Any:
 
 
 def maybe_view(trace: Trace, sig: Signature, operands: tuple, number: int, value: Any) -> Any:
-    """A handle that follows operands[0], or None; replaced by trace.views."""
+    """A handle that follows operands[0], or None; replaced by tracing.views."""
     return None
 
 
@@ -341,12 +341,12 @@ writers: set[Callable] = set()
 
 
 def settled(x: Any) -> Any:
-    """x (or what a list or tuple holds) as it is now; replaced by trace.buffers."""
+    """x (or what a list or tuple holds) as it is now; replaced by tracing.buffers."""
     return x
 
 
 def finished(func: Callable, args: tuple, result: Any) -> Any:
-    """The result of a NumPy function as the user gets it; replaced by trace.boundary, which
+    """The result of a NumPy function as the user gets it; replaced by tracing.boundary, which
     knows which functions return views and which return copies."""
     return result
 
