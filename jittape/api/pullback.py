@@ -54,18 +54,12 @@ def vjp(fun: Callable, *primals: Any, has_aux: bool = False) -> tuple:
 
 def _at_once(fun: Callable, name: str, primals: tuple, has_aux: bool) -> tuple:
     """vjp recorded here and now: on tracers, and where a function is used for the first time."""
-    with Inner(fun, primals, {}, range(len(primals))) as inner:
-        out, aux = split_aux(inner.run(), has_aux, name)
-        extra, restore = traced_leaves(aux)
-        results: list[Any] = []
-        structure = tree.flatten(out, results)
-        tape = inner.finish([*results, *extra])
+    inner, tape, structure, n, restore = _record(fun, name, primals, has_aux)
     # the caller may write to its arrays later on
     operands = [_kept(x) for x in inner.operands]
     if config.debug_nans and not open_traces():
         check_finite(tape, operands)
     values = embed(tape, operands)
-    n = len(results)
     pull = Pulled(tape, len(inner.leaves), n)
     bound = [*operands, *pull.captured(trace_of(operands))]
 
@@ -75,6 +69,20 @@ def _at_once(fun: Callable, name: str, primals: tuple, has_aux: bool) -> tuple:
 
     value = tree.unflatten(structure, values[:n])
     return (value, pullback, restore(values[n:])) if has_aux else (value, pullback)
+
+
+def _record(
+    fun: Callable, name: str, primals: tuple, has_aux: bool
+) -> tuple[Inner, Tape, tree.Structure, int, Callable[[Sequence[Any]], Any]]:
+    """A trace of fun, its tape, the structure of its result, of how many leaves that is (those of
+    aux follow), and what makes aux of its leaves."""
+    with Inner(fun, primals, {}, range(len(primals))) as inner:
+        out, aux = split_aux(inner.run(), has_aux, name)
+        extra, restore = traced_leaves(aux)
+        results: list[Any] = []
+        structure = tree.flatten(out, results)
+        tape = inner.finish([*results, *extra])
+    return inner, tape, structure, len(results), restore
 
 
 def _replayed(known: Transformed, name: str, primals: tuple, has_aux: bool) -> tuple:
@@ -107,14 +115,8 @@ def _value(has_aux: bool) -> Callable[[Callable], Transformed]:
         name = getattr(fun, "__name__", str(fun))
 
         def record(primals: tuple) -> Any:
-            with Inner(fun, primals, {}, range(len(primals))) as inner:
-                out, aux = split_aux(inner.run(), has_aux, name)
-                extra, restore = traced_leaves(aux)
-                results: list[Any] = []
-                structure = tree.flatten(out, results)
-                tape = inner.finish([*results, *extra])
+            inner, tape, structure, n, restore = _record(fun, name, primals, has_aux)
             values = embed(tape, inner.operands)
-            n = len(results)
             return tree.unflatten(structure, values[:n]), restore(values[n:])
 
         return Transformed(fun, record, 0)
