@@ -17,6 +17,7 @@ from jittape.api.gradients import jit, jvp
 from jittape.api.pullback import vjp
 
 _MODES = {"forward": "forward", "reverse": "reverse", "fwd": "forward", "rev": "reverse"}
+_ROWS = 5  # of the tableau of differences
 _MANY = 32  # leaves with more elements are checked along sampled directions
 
 
@@ -78,7 +79,7 @@ def _wide(x: Any) -> np.ndarray:
     return np.array(x, np.complex128 if x.dtype.kind == "c" else np.float64)
 
 
-def difference(f: Callable[[float], list[Any]], h: float, rows: int = 5) -> list[np.ndarray]:
+def difference(f: Callable[[float], list[Any]], h: float) -> list[np.ndarray]:
     """df/dt at t = 0 of a function of one real number with a list of results.
 
     Central differences at h, h/2, h/4, ... extrapolated to 0; of the whole tableau each element
@@ -88,7 +89,7 @@ def difference(f: Callable[[float], list[Any]], h: float, rows: int = 5) -> list
     error: list[np.ndarray] = []
     previous: list[list[np.ndarray]] = []
     with np.errstate(all="ignore"):
-        for row in range(rows):
+        for row in range(_ROWS):
             up, down = f(h), f(-h)
             line = [[(_wide(a) - _wide(b)) / (2 * h) for a, b in zip(up, down, strict=True)]]
             for k in range(1, row + 1):

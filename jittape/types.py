@@ -28,7 +28,7 @@ class Aval:
     def __repr__(self) -> str:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return aval, (self.shape, self.dtype)
 
     @property

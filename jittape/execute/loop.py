@@ -72,7 +72,7 @@ def _by_itself(program: Program, job: Job) -> list[np.ndarray]:
     ws = linked.workspace()
     try:
         for slot, value in linked.refresh:
-            _refresh(linked, ws, slot, value)
+            _refresh(linked, slot, value)
         base = array("q", ws.base)
         for k, x in enumerate(fixed):
             base[FIRST_SLOT + k] = _address_of(x)
@@ -178,7 +178,7 @@ def _compiled(program: Program, job: Job) -> list[np.ndarray]:
     control = address.data_address(words)
     try:
         for slot, value in linked.refresh:
-            _refresh(linked, ws, slot, value)
+            _refresh(linked, slot, value)
         for low, high in _blocks(n, progress):
             status = steps(control, low, high)
             if status:

@@ -194,7 +194,7 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
     try:
         if linked.refresh:
             for slot, value in linked.refresh:
-                _refresh(linked, ws, slot, value)
+                _refresh(linked, slot, value)
         out = linked.enter(inputs, ws.words)
         if type(out) is list:
             return resume(linked, ws, out, inputs)
@@ -203,7 +203,7 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
         linked.pool.append(ws)
 
 
-def _refresh(linked: Linked, ws: Workspace, slot: int, value: Any) -> None:
+def _refresh(linked: Linked, slot: int, value: Any) -> None:
     k = slot - FIRST_SLOT - len(linked.program.inputs)
     linked.consts[k][...] = value
 

@@ -15,8 +15,6 @@ from jittape.execute import library
 # among threads; handing it out costs about 8.
 SHARED_FROM = 200_000
 
-_wanted: int | None = None
-
 
 def limit() -> int:
     """Threads there can be: NUMBA_NUM_THREADS, or the CPUs this process may use."""

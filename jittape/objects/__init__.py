@@ -6,6 +6,7 @@ none in the modules that the function calls; and to load from it, all of Numba h
 0.5 s and 80 MB where an object takes 0.05 s (nearly all of it llvmlite's import) and 50 MB.
 """
 
-from jittape.objects.store import Loaded, Unit, get, is_kept, is_loaded
+from jittape.objects.load import Loaded
+from jittape.objects.store import Unit, get, is_kept, is_loaded
 
 __all__ = ["Loaded", "Unit", "get", "is_kept", "is_loaded"]

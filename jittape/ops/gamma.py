@@ -165,12 +165,6 @@ special(sp.betaincc, SHAPE, SHAPE, lambda y, a, b, x: -_beta_density(a, b, x), d
 special(sp.betaincinv, SHAPE, SHAPE, lambda y, a, b, p: 1.0 / _beta_density(a, b, y), domain=_UNIT)
 
 
-def _student_density(n: Any, t: Any) -> Any:
-    half = (n + 1.0) * 0.5
-    scale = np.exp(sp.gammaln(half) - sp.gammaln(n * 0.5)) / np.sqrt(pi * n)
-    return scale * np.exp(-half * np.log(np.square(t) / n + 1.0))
-
-
 special(
     sp.stdtr,
     SHAPE,

@@ -42,7 +42,7 @@ class Operand:
         return broadcast(v, shape)
 
 
-def callable_here(s: Signature, vs: list[View]) -> bool:
+def callable_here(s: Signature) -> bool:
     name, kind = s.op.name, s.op.kind
     if kind is Kind.PLACE:
         if any(a.dtype != s.out.dtype for a in s.avals):

@@ -169,7 +169,7 @@ def describe(
             single = small_product(s, vs)
             if single is not None:
                 return Info(number, LANES, s, single[0], rels=(OTHER, OTHER), parts=single[1:])
-        if kernel is not None and callable_here(s, vs):
+        if kernel is not None and callable_here(s):
             places = parts(s) if kind is Kind.PLACE else literal_part(s, row)
             if places and pokes(s, vs, large, places):
                 return Info(number, POKE, s, kernel, parts=places)
@@ -198,7 +198,7 @@ def joins_columns(s: Signature) -> bool:
 def small_product(s: Signature, vs: list[View]) -> tuple | None:
     """(kernel, dims, steps) of a product that the scalar sweep calls."""
     sizes = [v.size for v in vs] + [s.out.size]
-    if s.out.ndim != 2 or max(sizes) > SMALL or not callable_here(s, vs):
+    if s.out.ndim != 2 or max(sizes) > SMALL or not callable_here(s):
         return None
     return products.single(s, vs[0], vs[1])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import insort
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,7 @@ from jittape.passes import views
 from jittape.passes.calls import REPLACING, parts
 from jittape.passes.recompute import recompute
 from jittape.passes.schedule import Schedule
+from jittape.tape import Tape
 
 ARENA, SCRATCH, PARTIAL, FIRST_SLOT = 0, 1, 2, 3
 FOREVER = 1 << 40
@@ -143,7 +145,14 @@ def plan(s: Schedule, carried: tuple[int, ...] = ()) -> Places:
     return places
 
 
-def _replaced(s, places, carried, pos, last, kinds):
+def _replaced(
+    s: Schedule,
+    places: Places,
+    carried: Sequence[int],
+    pos: np.ndarray,
+    last: np.ndarray,
+    kinds: np.ndarray,
+) -> None:
     """Compute the outputs that replace an input in its place, from its last reader on."""
     tape = s.tape
     first = tape.first
@@ -162,7 +171,18 @@ def _replaced(s, places, carried, pos, last, kinds):
             places.room[r] = places.room[old]
 
 
-def assign_slots(which, dying, starts, last, reads_first, wide, kind, free, link, where):
+def assign_slots(
+    which: np.ndarray,
+    dying: np.ndarray,
+    starts: np.ndarray,
+    last: np.ndarray,
+    reads_first: np.ndarray,
+    wide: np.ndarray,
+    kind: np.ndarray,
+    free: np.ndarray,
+    link: np.ndarray,
+    where: np.ndarray,
+) -> int:
     """Linear scan over small values. Compiled for long tapes.
 
     free[c]: the first free slot of size class c, as the instruction that had it; link: the next.
@@ -199,7 +219,17 @@ def assign_slots(which, dying, starts, last, reads_first, wide, kind, free, link
     return top
 
 
-def _arrays(s, places, which, kinds, starts, ends, last, scalar_use, top):
+def _arrays(
+    s: Schedule,
+    places: Places,
+    which: np.ndarray,
+    kinds: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    last: np.ndarray,
+    scalar_use: np.ndarray,
+    top: int,
+) -> None:
     """Arrays: in the result where they are one, else by best fit in the arena."""
     tape = s.tape
     first = tape.first
@@ -213,7 +243,7 @@ def _arrays(s, places, which, kinds, starts, ends, last, scalar_use, top):
     places.results = [None] * n_out
     out_slot = FIRST_SLOT + first
 
-    def may(v):
+    def may(v: int) -> bool:
         """Whether an array can be computed in a place that is given: all of it, not yet placed."""
         r = int(s.root[v])
         whole = views.views[s.view[v]] is _whole(tape, r) or (
@@ -274,7 +304,13 @@ def _arrays(s, places, which, kinds, starts, ends, last, scalar_use, top):
     places.peak = end
 
 
-def _pieces(s, joined, direct, may, kinds):
+def _pieces(
+    s: Schedule,
+    joined: int,
+    direct: dict[int, tuple[int, int]],
+    may: Callable[[int], bool],
+    kinds: np.ndarray,
+) -> None:
     """Pieces of a result that is joined from them are computed in their places there."""
     todo = [joined]
     while todo:
@@ -293,12 +329,19 @@ def _pieces(s, joined, direct, may, kinds):
                 todo.append(q)
 
 
-def _whole(tape, r):
+def _whole(tape: Tape, r: int) -> views.View:
     a = tape.aval(r)
     return views.whole(a.shape, a.dtype.itemsize)
 
 
-def _steals(s, places, i, starts, last, extent) -> bool:
+def _steals(
+    s: Schedule,
+    places: Places,
+    i: int,
+    starts: np.ndarray,
+    last: np.ndarray,
+    extent: dict[int, int],
+) -> bool:
     """Whether instruction i may write into the buffer of its first operand."""
     tape = s.tape
     name = s.infos[s.info[i]].sig.op.name

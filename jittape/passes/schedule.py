@@ -49,7 +49,6 @@ class Schedule:
     depth: np.ndarray
     order: np.ndarray  # position -> instruction
     bounds: np.ndarray  # step -> first position
-    n_guarded: int = 0
 
 
 def relate(info: Info, columns: int) -> tuple[int, ...]:
@@ -140,8 +139,21 @@ def schedule(tape: Tape) -> Schedule:
 
 
 def levelling(
-    first, root, info, kinds, sizes, rel_ptr, rels, args, ptr, count, space, level, depth, readers
-):
+    first: int,
+    root: np.ndarray,
+    info: np.ndarray,
+    kinds: np.ndarray,
+    sizes: np.ndarray,
+    rel_ptr: np.ndarray,
+    rels: np.ndarray,
+    args: np.ndarray,
+    ptr: np.ndarray,
+    count: np.ndarray,
+    space: np.ndarray,
+    level: np.ndarray,
+    depth: np.ndarray,
+    readers: np.ndarray,
+) -> None:
     """Assign space, level and depth; see the module's text. Compiled for long tapes.
 
     Guards keep their order, and what may raise waits for the guards before it. An update waits

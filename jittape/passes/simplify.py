@@ -106,7 +106,14 @@ def simplify(tape: Tape) -> tuple[Tape, np.ndarray]:
     return rebuild(tape, sigs, args, outputs, keep, folded)
 
 
-def fold(tape, used, inverse, bits, literal, value) -> dict[int, Const]:
+def fold(
+    tape: Tape,
+    used: list[Signature],
+    inverse: np.ndarray,
+    bits: np.ndarray,
+    literal: np.ndarray,
+    value: np.ndarray,
+) -> dict[int, Const]:
     """Instructions on literals only, evaluated: instruction -> literal."""
     first = tape.first
     nbytes = np.array([s.out.nbytes for s in used], np.int64)
@@ -148,7 +155,10 @@ def _all_literal(tape: Tape, may: np.ndarray, literal: np.ndarray) -> None:
     fast(literals, len(tape))(first, tape.args, ptr, may, literal)
 
 
-def literals(first, args, ptr, may, literal):
+def literals(
+    first: int, args: np.ndarray, ptr: np.ndarray, may: np.ndarray, literal: np.ndarray
+) -> None:
+    """As `_all_literal`, instruction by instruction. Compiled for long tapes."""
     for i in range(len(may)):
         if may[i]:
             all_literal = True
@@ -158,7 +168,14 @@ def literals(first, args, ptr, may, literal):
             literal[first + i] = all_literal
 
 
-def algebra(tape, sigs, args, bits, other, value) -> np.ndarray:
+def algebra(
+    tape: Tape,
+    sigs: np.ndarray,
+    args: np.ndarray,
+    bits: np.ndarray,
+    other: np.ndarray,
+    value: np.ndarray,
+) -> np.ndarray:
     """What stands for each value, by identities that are exact in floating point; changes the
     signatures and operands of squares and of annihilating products by a literal.
 
@@ -203,7 +220,9 @@ def algebra(tape, sigs, args, bits, other, value) -> np.ndarray:
         rep = further
 
 
-def merge(tape, sigs, args, bits, rep) -> None:
+def merge(
+    tape: Tape, sigs: np.ndarray, args: np.ndarray, bits: np.ndarray, rep: np.ndarray
+) -> None:
     """Common subexpressions: the first of equal instructions stands for the others."""
     n = len(tape)
     size = 1 << max(4, (2 * n - 1).bit_length())
@@ -214,7 +233,17 @@ def merge(tape, sigs, args, bits, rep) -> None:
     )  # fmt: skip
 
 
-def by_dict(first, sigs, args, ptr, commutes, opaque, rep, table, size):
+def by_dict(
+    first: int,
+    sigs: np.ndarray,
+    args: np.ndarray,
+    ptr: np.ndarray,
+    commutes: np.ndarray,
+    opaque: np.ndarray,
+    rep: np.ndarray,
+    table: np.ndarray,
+    size: int,
+) -> None:
     """As `by_table`, in Python."""
     known: dict = {}
     stands, operands = rep.tolist(), args.tolist()
@@ -239,7 +268,17 @@ def by_dict(first, sigs, args, ptr, commutes, opaque, rep, table, size):
     args[:] = operands
 
 
-def by_table(first, sigs, args, ptr, commutes, opaque, rep, table, size):
+def by_table(
+    first: int,
+    sigs: np.ndarray,
+    args: np.ndarray,
+    ptr: np.ndarray,
+    commutes: np.ndarray,
+    opaque: np.ndarray,
+    rep: np.ndarray,
+    table: np.ndarray,
+    size: int,
+) -> None:
     """With open addressing; compiled for long tapes."""
     for i in range(len(sigs)):
         lo = ptr[i]
@@ -277,7 +316,9 @@ def by_table(first, sigs, args, ptr, commutes, opaque, rep, table, size):
             table[h] = i
 
 
-def alive(tape, args, bits, rep, outputs) -> np.ndarray:
+def alive(
+    tape: Tape, args: np.ndarray, bits: np.ndarray, rep: np.ndarray, outputs: np.ndarray
+) -> np.ndarray:
     """bool[n]: which instructions an output needs, or a guard."""
     first, n = tape.first, len(tape)
     wanted = np.zeros(tape.n_values, np.bool_)
@@ -286,7 +327,14 @@ def alive(tape, args, bits, rep, outputs) -> np.ndarray:
     return spread_back(tape.replace(args=args), np.ones(n, np.bool_), wanted)[first:]
 
 
-def rebuild(tape, sigs, args, outputs, keep, folded) -> tuple[Tape, np.ndarray]:
+def rebuild(
+    tape: Tape,
+    sigs: np.ndarray,
+    args: np.ndarray,
+    outputs: np.ndarray,
+    keep: np.ndarray,
+    folded: dict[int, Const],
+) -> tuple[Tape, np.ndarray]:
     """The kept instructions as a tape; folded ones become literals."""
     first, n_in = tape.first, tape.n_inputs
     fold_at = np.array(sorted(i for i in folded if keep[i]), np.int64)
