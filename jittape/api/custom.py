@@ -20,6 +20,7 @@ from jittape.api.opaque import (
     sample_values,
     unpack,
 )
+from jittape.api.signature import Identity
 from jittape.api.state import State
 from jittape.ops.declare import by_name
 from jittape.ops.elementwise import elementwise
@@ -159,20 +160,7 @@ def _key(x: Any) -> Any:
     """A static leaf as a key: by value where that is safe, else the object itself."""
     if x is None or isinstance(x, (bool, int, str, bytes)):
         return type(x), x
-    return _Identity(x)
-
-
-class _Identity:
-    __slots__ = ("object",)
-
-    def __init__(self, object: Any):
-        self.object = object
-
-    def __hash__(self) -> int:
-        return id(self.object)
-
-    def __eq__(self, other: Any) -> bool:
-        return isinstance(other, _Identity) and other.object is self.object
+    return Identity(x)
 
 
 def register_ufunc(ufunc: Any, partials: Sequence[Callable]) -> None:
