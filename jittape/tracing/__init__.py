@@ -1,4 +1,13 @@
-"""Tracing: from a plain NumPy function to a Tape."""
+"""Tracing: from a plain NumPy function to a Tape.
+
+tracer      what the function sees in place of its arrays; operators: Python's; guards: its values
+recorder    the open traces; rows: their instructions; direct: signatures found quickly
+dispatch    which NumPy function is recorded by what (jittape.functions registers itself there)
+views       arrays that change, and views of them; strided, buffers, boundary: NumPy's own arrays
+inner       the trace around a function that a transform opens; embed: pasted where it belongs
+patches, lists, numba_functions, reach     what NumPy's protocols do not bring to us
+lost        where a bare number is asked for
+"""
 
 from importlib import import_module
 
