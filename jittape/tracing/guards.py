@@ -47,14 +47,6 @@ def to_int(self: Tracer) -> int:
     return int(pin(whole))
 
 
-for _name, _ufunc in {"floor": np.floor, "ceil": np.ceil, "trunc": np.trunc}.items():
-
-    def to_whole(self: Tracer, ufunc: Any = _ufunc) -> int:
-        return to_int(ufunc(self))
-
-    tracer_method(f"__{_name}__")(to_whole)
-
-
 @tracer_method("__index__")
 def to_index(self: Tracer) -> int:
     if self.dtype.kind not in "iu" or self.ndim:

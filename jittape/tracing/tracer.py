@@ -147,6 +147,8 @@ def tracer_method(*names: str) -> Callable[[Callable], Callable]:
 
     def attach(f: Callable) -> Callable:
         for name in names:
+            if name in vars(Tracer):
+                raise ValueError(f"Tracer.{name} is written twice")
             setattr(Tracer, name, f)
         return f
 
