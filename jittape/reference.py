@@ -16,7 +16,7 @@ import numpy as np
 
 import jittape
 from jittape.ops.declare import Kind, Op, table
-from jittape.tracing.dispatch import Composite, composites, implementations, load_all
+from jittape.tracing.dispatch import SCIPY, Composite, composites, implementations, load_all
 from jittape.tracing.tracer import Tracer
 
 _HEAD = """# Op reference
@@ -50,9 +50,8 @@ def load() -> None:
     for name in jittape.__all__:
         getattr(jittape, name)
     if find_spec("scipy") is not None:
-        import scipy.special  # noqa: F401
-
-        import_module("jittape.scipy.special")
+        for name in SCIPY:
+            import_module(f"jittape.{name}")
 
 
 def dotted(f: Any) -> str:
@@ -148,6 +147,17 @@ def absent_members() -> list[str]:
     return [f"`{n}`" for n in dir(np.ndarray) if not n.startswith("_") and n not in dir(Tracer)]
 
 
+def _of_scipy() -> list[str]:
+    """One paragraph for each SciPy module whose functions record by their own names."""
+    if "jittape.scipy.patches" not in sys.modules:
+        return []
+    known = sys.modules["jittape.scipy.patches"].recorded
+    return [
+        f"{module}: " + ", ".join(f"`{n}`" for n in sorted(names)) + "."
+        for module, names in sorted(known.items())
+    ]
+
+
 def render() -> str:
     """The whole reference as Markdown."""
     load()
@@ -161,6 +171,11 @@ def render() -> str:
         table_of(("name", "derivative", "notes"), ufunc_rows()),
         "\n## Functions\n",
         table_of(("name", "derivative", "notes"), function_rows()),
+        "\n## Functions of SciPy by their own names\n",
+        "Recorded when they are called by these names while a function is traced, beside the "
+        "ufuncs above; and products of captured `scipy.sparse` matrices, the densities and "
+        "distribution functions of `scipy.stats` (docs/limits.md).\n",
+        "\n\n".join(_of_scipy()) + "\n",
         "\n## Attributes and methods of traced arrays\n",
         ", ".join(members()) + ".",
         "\n## Ops of the tape\n",

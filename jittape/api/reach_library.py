@@ -20,7 +20,7 @@ from jittape.api.findings import Findings
 
 _MISSING = object()
 # classes written in Python whose instances are their attributes
-_ATTRIBUTES_ONLY = {"collections", "argparse"}
+_ATTRIBUTES_ONLY = ("collections.", "argparse.", "scipy.sparse.", "scipy.interpolate.")
 
 
 def watch(found: Findings, x: Any, label: str) -> bool:
@@ -30,7 +30,7 @@ def watch(found: Findings, x: Any, label: str) -> bool:
         if issubclass(kind, klass):
             look(found, x, label)
             return True
-    if kind.__module__.split(".", 1)[0] in _ATTRIBUTES_ONLY and hasattr(x, "__dict__"):
+    if f"{kind.__module__}.".startswith(_ATTRIBUTES_ONLY) and hasattr(x, "__dict__"):
         found.push(vars(x), label)
         return True
     return False

@@ -77,7 +77,8 @@ def matmul(x1: Any, x2: Any, /, out: Any = None, *, dtype: Any = None, **kwargs:
 
 @tracer_method("__matmul__")
 def _matmul(self: Tracer, other: Any) -> Any:
-    return matmul(self, other)
+    # (a sparse matrix of SciPy's knows its own product with an array)
+    return NotImplemented if hasattr(other, "_rmatmul_dispatch") else matmul(self, other)
 
 
 @tracer_method("__rmatmul__")

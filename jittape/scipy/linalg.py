@@ -6,30 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from jittape.errors import TraceError
 from jittape.functions.linalg import inexact, matrices
 from jittape.ops import linalg as ops
 from jittape.ops.cholesky import cholesky as _factor
 from jittape.ops.matrices import adjoint, hermitian_from_lower
+from jittape.ops.matrix_equations import qr_order
 from jittape.ops.product import swap_last
 from jittape.ops.shape import reshape
+from jittape.scipy import linalg_factors, linalg_functions
+from jittape.scipy.linalg_factors import *  # noqa: F403
+from jittape.scipy.linalg_factors import refuse
+from jittape.scipy.linalg_functions import *  # noqa: F403
 from jittape.scipy.patches import stand_in
-from jittape.tracing.recorder import here
 
 __all__ = [
     *("cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigvalsh", "expm", "inv", "norm"),
     *("pinv", "qr", "solve", "solve_triangular", "svd", "svdvals"),
+    *linalg_factors.__all__,
+    *linalg_functions.__all__,
 ]
-
-
-def _refuse(name: str, **options: Any) -> None:
-    """Raise where an option is given that is not recorded (None and False are their defaults)."""
-    for option, value in options.items():
-        if value is not None and value is not False:
-            raise TraceError(
-                f"{here()}: scipy.linalg.{name} with {option}={value!r} is not recorded by "
-                "jittape; leave it out, or wrap the call in jittape.custom_vjp"
-            )
 
 
 def expm(A: Any) -> Any:
@@ -127,7 +122,7 @@ def solve(
     if assume_a in ("pos", "positive definite"):
         return cho_solve(cho_factor(a, lower), b)
     if assume_a not in (None, "gen", "general", "sym", "symmetric", "her", "hermitian"):
-        _refuse("solve", assume_a=assume_a)
+        refuse("solve", assume_a=assume_a)
     return np.linalg.solve(swap_last(matrices("solve", a)) if transposed else a, b)
 
 
@@ -154,8 +149,13 @@ def eigh(
 ) -> Any:
     """Eigenvalues and vectors of a v = w v, or of a v = w b v with b positive definite. As
     scipy.linalg.eigh."""
-    _refuse("eigh", subset_by_index=subset_by_index, subset_by_value=subset_by_value)
-    _refuse("eigh", type=type != 1)
+    refuse("eigh", subset_by_value=subset_by_value)
+    refuse("eigh", type=type != 1)
+    if subset_by_index is not None:
+        first, last = subset_by_index
+        found = eigh(a, b, lower=lower)
+        w, v = found[0][..., first : last + 1], found[1][..., first : last + 1]
+        return w if eigvals_only else (w, v)
     side: Any = "L" if lower else "U"
     if b is None:
         w, v = np.linalg.eigh(a, side)
@@ -200,10 +200,20 @@ def qr(
     check_finite: bool = True,
 ) -> Any:
     """QR decomposition (Q, R), mode "full" or "economic". As scipy.linalg.qr."""
-    _refuse("qr", pivoting=pivoting)
-    if mode not in ("full", "economic"):
-        _refuse("qr", mode=mode)
-    return tuple(np.linalg.qr(a, "complete" if mode == "full" else "reduced"))
+    if mode not in ("full", "economic", "r"):
+        refuse("qr", mode=mode)
+    a = matrices("qr", a)
+    order = None
+    if pivoting:
+        if a.ndim > 2:
+            refuse("qr", pivoting="stacks of matrices")
+        order = qr_order(a)
+        a = np.take(a, order, axis=-1)
+    if mode == "r":
+        found: tuple = (np.linalg.qr(a, "r"),)
+    else:
+        found = tuple(np.linalg.qr(a, "complete" if mode == "full" else "reduced"))
+    return found if order is None else (*found, order)
 
 
 def pinv(
@@ -215,7 +225,7 @@ def pinv(
     check_finite: bool = True,
 ) -> Any:
     """Pseudo-inverse. As scipy.linalg.pinv."""
-    _refuse("pinv", atol=atol, return_rank=return_rank)
+    refuse("pinv", atol=atol, return_rank=return_rank)
     a = matrices("pinv", a)
     limit = max(a.shape[-2:]) * np.finfo(a.dtype).eps if rtol is None else rtol
     return np.linalg.pinv(a, rtol=limit)

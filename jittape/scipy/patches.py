@@ -8,6 +8,7 @@ originals otherwise.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable
@@ -33,19 +34,30 @@ class PatchedSciPy(patches.Patched):
         return getattr, (sys.modules[self.original.__module__], self.original.__name__)
 
 
-_patched: list[tuple[dict[str, Any], str, Callable, PatchedSciPy]] = []
+_patched: list[tuple[dict[str, Any], str, Any, PatchedSciPy]] = []
 
 
-def stand_in(module: str, names: dict[str, Callable]) -> None:
-    """While traces are open, these names of a SciPy module record by these functions."""
+def stand_in(module: str, names: dict[str, Callable], inside: tuple[str, ...] = ()) -> None:
+    """While traces are open, these names of a SciPy module record by these functions.
+
+    inside: further modules, whose own Python code calls the functions by these names.
+    """
     namespace = importlib.import_module(module).__dict__
+    others = [vars(importlib.import_module(m)) for m in inside]
     for name, record in names.items():
-        original = namespace.get(name)
+        original: Any = namespace.get(name)
         if original is None:
             continue  # this version of SciPy does not have it yet
         stand = PatchedSciPy(original, record)
-        _patched.append((namespace, name, original, stand))
+        recorded.setdefault(module, []).append(name)
+        for place in (namespace, *others):
+            if place.get(name) is original:
+                _patched.append((place, name, original, stand))
         patches.also(original, stand)
+
+
+# what is recorded by SciPy's own names: module -> names, for the op reference
+recorded: dict[str, list[str]] = {}
 
 
 def _on() -> None:
@@ -60,3 +72,36 @@ def _off() -> None:
 
 
 patches.switches.append((_on, _off))
+
+
+def replace_methods(
+    methods: list[tuple[type, str, Callable]],
+    concerns: Callable[[Any], bool] = lambda self: False,
+) -> None:
+    """While traces are open, these methods (class, name, what it is on tracers) of SciPy's classes
+    record where a tracer is among the arguments, or `concerns` says that the object holds one."""
+    stands = [
+        (c, name, vars(c)[name], _choosing(vars(c)[name], f, concerns)) for c, name, f in methods
+    ]
+
+    def on() -> None:
+        for owner, name, _, stand in stands:
+            setattr(owner, name, stand)
+
+    def off() -> None:
+        for owner, name, original, _ in stands:
+            setattr(owner, name, original)
+
+    patches.switches.append((on, off))
+
+
+def _choosing(original: Callable, record: Callable, concerns: Callable) -> Callable:
+    @functools.wraps(original)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if open_traces() and (
+            holds(args) or (kwargs and holds([*kwargs.values()])) or concerns(self)
+        ):
+            return record(self, *[settled(a) for a in args], **kwargs)
+        return original(self, *args, **kwargs)
+
+    return method

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import scipy.stats as st
 
+from jittape.scipy.patches import replace_methods
 from jittape.tracing import patches
-from jittape.tracing.buffers import holds, settled
 from jittape.tracing.recorder import open_traces
 from jittape.tracing.tracer import Tracer, number_of
 from jittape.types import aval_of
@@ -84,17 +84,7 @@ _METHODS = (
 )
 
 
-def _choosing(original: Callable, record: Callable) -> Callable:
-    @functools.wraps(original)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if open_traces() and (holds(args) or (kwargs and holds([*kwargs.values()]))):
-            return record(self, *[settled(a) for a in args], **kwargs)
-        return original(self, *args, **kwargs)
-
-    return method
-
-
-_STANDS = [(c, name, getattr(c, name), _choosing(getattr(c, name), f)) for c, name, f in _METHODS]
+replace_methods(list(_METHODS))
 
 
 # A method that was bound before (`N = norm.cdf`) runs SciPy's own code: what that fills must see
@@ -114,15 +104,11 @@ def _making(stand: patches.PatchedNumpy) -> Callable:
 
 
 def _on() -> None:
-    for owner, name, _, stand in _STANDS:
-        setattr(owner, name, stand)
     for name, (_, made) in _MADE.items():
         _CODE[name] = _making(made)
 
 
 def _off() -> None:
-    for owner, name, original, _ in _STANDS:
-        setattr(owner, name, original)
     for name, (original, _) in _MADE.items():
         _CODE[name] = original
 

@@ -110,13 +110,13 @@ def load_all() -> None:
         _load(part)
 
 
-_SCIPY = ("scipy.special", "scipy.linalg", "scipy.fft", "scipy.stats")
+SCIPY = ("scipy.special", "scipy.linalg", "scipy.fft", "scipy.stats", "scipy.sparse")
 
 
 def load_scipy() -> bool:
     """Declare what is recorded of the parts of SciPy that the user has imported by now (SciPy is
     optional, and slow to import); whether any were new."""
-    new = [m for m in _SCIPY if m in sys.modules and f"jittape.{m}" not in sys.modules]
+    new = [m for m in SCIPY if m in sys.modules and f"jittape.{m}" not in sys.modules]
     for module in new:
         import_module(f"jittape.{module}")
     return bool(new)

@@ -116,6 +116,9 @@ class Tracer:
     nbytes = property(lambda self: self._aval.nbytes)
     device = property(lambda self: "cpu")  # as NumPy arrays say, for the array API standard
 
+    def __array_namespace__(self, *, api_version: Any = None) -> Any:
+        return np
+
     @_OfArrays
     def __len__(self) -> int:
         return self._aval.shape[0]
