@@ -72,6 +72,7 @@ PROGRAMS = {
     "long axis last": (lambda x, w: np.tanh(x * w[:, None]) / np.sum(x**2, axis=0), (3, N), (3,)),
     "written": (written, (N, 2), (N, 2)),
     "gathered": (gathered, (40, 3), (N, 3)),
+    "gathered once": (lambda c, x: np.sin(c[AT] - x) * x[:, :1], (40, 3), (N, 3)),
     "summed": (summed, (N, 3), (2, 3)),
     "into a product": (lambda x, w: softmax(x @ w) @ w.T, (N, 3), (3, 3)),
     "moved": (lambda x: x.T[::-1] * x.reshape(N, 2, 2)[:, :, 0].sum(axis=1), (N, 4)),
@@ -85,19 +86,20 @@ PROGRAMS = {
 def tapes(fun, arrays):
     """Of the values, and of the gradient by all arguments of a weighted sum of all results."""
     r = np.random.default_rng(1)
-    weights: list = []
+
+    def results(*args):
+        out = fun(*args)
+        return out if isinstance(out, tuple) else (out,)
+
+    weights = [r.normal(size=o.shape) for o in results(*arrays)]
 
     def loss(*args):
-        out = fun(*args)
-        out = out if isinstance(out, tuple) else (out,)
-        for k, o in enumerate(out):
-            if len(weights) <= k:
-                weights.append(r.normal(size=o.shape))
-        return sum(np.sum(w * o) for w, o in zip(weights, out, strict=False))
+        return sum(np.sum(w * o) for w, o in zip(weights, results(*args), strict=True))
 
     for t in (jittape.jit(fun), jittape.value_and_grad(loss, argnums=tuple(range(len(arrays))))):
         t(*arrays)
-        yield from t.tapes()
+        (tape,) = t.tapes()
+        yield tape
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
