@@ -19,11 +19,9 @@ from typing import Any
 import numpy as np
 
 from jittape.errors import TraceError
-from jittape.ops import shape as ops
-from jittape.ops.reduce import broadcast_to
 from jittape.tracing.dispatch import lookup
 from jittape.tracing.recorder import Trace, frozen_arrays, here, open_traces
-from jittape.tracing.strided import as_slices, contiguous
+from jittape.tracing.strided import view_of
 from jittape.tracing.tracer import OUT, Tracer, function_call, trace_of
 from jittape.types import aval_of
 
@@ -330,27 +328,13 @@ def _located(view: Buffer) -> Tracer:
     shape = np.ndarray.shape.__get__(view)  # type: ignore[attr-defined]
     strides = np.ndarray.strides.__get__(view)  # type: ignore[attr-defined]
     start = view.__array_interface__["data"][0] - root.__array_interface__["data"][0]
-    if (shape, strides, start) == (root.shape, root.strides, 0):
-        return handle
-    found = as_slices(start, shape, strides, root.shape, root.strides)
-    if found is None and root.flags.c_contiguous:
-        handle = ops.reshape(handle, shape=(root.size,))
-        found = as_slices(start, shape, strides, (root.size,), (root.itemsize,))
-        if found is None and contiguous(shape, strides, root.itemsize):
-            size = int(np.prod(shape))
-            index: ops.Index = ((start // root.itemsize, 1, size),)
-            return ops.reshape(ops.strided_slice(handle, index=index), shape=shape)
+    found = view_of(handle, root, start, shape, strides)
     if found is None:
         raise TraceError(
             f"{here()}: this view of an array that holds traced values is not recorded; make it "
             "after the values are written, or copy it with np.array"
         )
-    index, order, once = found
-    result = ops.strided_slice(handle, index=index)
-    rest = [a for a in range(len(index)) if a not in order]
-    result = ops.transpose(result, perm=(*order, *rest))
-    result = ops.reshape(result, shape=once)
-    return result if once == shape else broadcast_to(result, shape=shape)
+    return found
 
 
 _NATIVE = {

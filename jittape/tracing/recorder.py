@@ -11,15 +11,14 @@ import os
 import sys
 import weakref
 from _thread import _local, get_ident  # _local is threading.local
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from jittape.bits import same_bits
 from jittape.errors import LeakedTracerError, TraceError
-from jittape.ops import declare
-from jittape.ops.declare import Op, Signature
+from jittape.ops.declare import Signature
 from jittape.tape import Const, Tape, assemble
 from jittape.tracing.rows import FULL, Rows
 from jittape.types import Aval, aval, aval_of
@@ -396,8 +395,3 @@ def leaked(tracer: Any) -> LeakedTracerError:
         "Return the value from the differentiated function instead of storing it outside; "
         "has_aux=True passes extra results through"
     )
-
-
-# evaluate(op, params, values) computes an op on concrete values; set by `tracer`
-Evaluate = Callable[[Op, tuple, list[Any]], Any]
-signature = declare.signature

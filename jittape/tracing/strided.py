@@ -2,7 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from jittape.ops import shape as ops
+from jittape.ops.reduce import broadcast_to
+
+
+def view_of(traced: Any, whole: np.ndarray, start: int, shape: tuple, strides: tuple) -> Any:
+    """The view of `traced` that one of these strides, `start` bytes behind the first element, is
+    of the memory of `whole`; None where it is no strided slice."""
+    if (shape, strides, start) == (whole.shape, whole.strides, 0):
+        return traced
+    found = as_slices(start, shape, strides, whole.shape, whole.strides)
+    if found is None and whole.flags.c_contiguous:
+        traced = ops.reshape(traced, shape=(whole.size,))
+        found = as_slices(start, shape, strides, (whole.size,), (whole.itemsize,))
+        if found is None and contiguous(shape, strides, whole.itemsize):
+            size = int(np.prod(shape))
+            part: ops.Index = ((start // whole.itemsize, 1, size),)
+            return ops.reshape(ops.strided_slice(traced, index=part), shape=shape)
+    if found is None:
+        return None
+    index, order, once = found
+    result = ops.strided_slice(traced, index=index)
+    rest = [a for a in range(len(index)) if a not in order]
+    result = ops.transpose(result, perm=(*order, *rest))
+    result = ops.reshape(result, shape=once)
+    return result if once == shape else broadcast_to(result, shape=shape)
 
 
 def contiguous(shape: tuple, strides: tuple, itemsize: int) -> bool:
