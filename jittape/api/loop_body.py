@@ -18,6 +18,7 @@ from jittape.locks import ForkSafeLock
 from jittape.ops import shape as layout
 from jittape.ops.elementwise import converted
 from jittape.passes.activity import needed_for
+from jittape.passes.fission import Fission, split
 from jittape.passes.simplify import simplify
 from jittape.tape import Const, Tape
 from jittape.types import Aval, aval
@@ -58,6 +59,21 @@ class Body:
         from jittape.program import compile_program
 
         return compile_program(self.tape)
+
+    @cached_property
+    def plans(self) -> dict:
+        """What `loop_blocks` keeps about loops of this body."""
+        return {}
+
+    @cached_property
+    def parts(self) -> Fission | None:
+        """Of a step, where that is worth it."""
+        return split(self.tape, self.n_fixed, self.n_carry, False)
+
+    @cached_property
+    def parts_saved(self) -> Fission | None:
+        """The same where the carry before each step is kept."""
+        return split(self.tape, self.n_fixed, self.n_carry, True)
 
     @cached_property
     def advance(self) -> Body:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.api.loop_blocks import sweep
 from jittape.api.loop_body import Body, packing, stacked
 from jittape.api.loop_forward import batched_loop, jvp
 from jittape.api.loop_reverse import vjp, without_kept
@@ -45,7 +46,7 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
         progress: Any,
     ) -> None:
         """Run the loop; what it stacks is written where it will be read, once."""
-        from jittape.execute.loop import Job, repeat
+        from jittape.execute.loop import Job
 
         p = _places(body, length, save, inexact)
         arrays = [
@@ -65,7 +66,7 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
             length, fixed, carry, rows, results, kept if save else None,
             save or 1, backward, progress,
         )  # fmt: skip
-        final = repeat(body.program, job)
+        final = sweep(body, job)
         for k, start in p.carries:
             out[start : start + final[k].size] = final[k].ravel()
         for x, (a, start) in zip(stacks, p.stacks, strict=True):

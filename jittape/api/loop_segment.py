@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from jittape.api.binomial import actions
+from jittape.api.loop_blocks import sweep
 from jittape.api.loop_body import Body
 from jittape.api.loop_reverse import (
     reverse_step,
@@ -48,7 +49,7 @@ def _grouped(args: Sequence[Any], body: Body, length: int) -> list[list[np.ndarr
 
 
 def _into(out: np.ndarray, *args: Any, body: Body, length: int, free: int) -> None:
-    from jittape.execute.loop import Job, repeat
+    from jittape.execute.loop import Job
 
     fixed, carry, rows, g_carry, g_results, total = _grouped(args, body, length)
     step, advance = reverse_step(body, False), body.advance
@@ -65,8 +66,8 @@ def _into(out: np.ndarray, *args: Any, body: Body, length: int, free: int) -> No
         if low == high:
             return stack[-1][1]
         steps, some = high - low, cut(rows, low, high)
-        return repeat(
-            advance.program, Job(steps, fixed, stack[-1][1], some, [], kept, 1, False, None)
+        return sweep(
+            advance, Job(steps, fixed, stack[-1][1], some, [], kept, 1, False, None)
         )
 
     for low, at, high in actions(length, free):
@@ -84,8 +85,8 @@ def _into(out: np.ndarray, *args: Any, body: Body, length: int, free: int) -> No
                 place[-1] = x
         streams = [*kept, *cut(rows, at, high), *cut(g_results, at, high)]
         results = cut(back, at, high)
-        now = repeat(
-            step.program, Job(high - at, fixed, now, streams, results, None, 1, True, None)
+        now = sweep(
+            step, Job(high - at, fixed, now, streams, results, None, 1, True, None)
         )
     for start, x in zip(p.starts, [*now, *back], strict=False):
         out[start : start + x.size] = x.ravel()

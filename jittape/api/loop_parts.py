@@ -1,0 +1,199 @@
+"""The programs of a loop in blocks: of the parts that passes/fission.py finds in a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from jittape.api.loop_body import stacked
+from jittape.api.loop_run import Recording
+from jittape.ops import shape as layout
+from jittape.ops.declare import Kind
+from jittape.ops.elementwise import add, multiply, negative, subtract
+from jittape.ops.product import matmul
+from jittape.ops.reduce import sum as summed
+from jittape.passes.activity import depends_on
+from jittape.passes.batch import batch
+from jittape.passes.cut import between, cut
+from jittape.passes.fission import Fission
+from jittape.tape import Tape
+from jittape.types import Aval, aval
+
+
+def build(parts: Fission, steps: int) -> Any:
+    """execute.blocks.Blocks for blocks of so many steps."""
+    from jittape.execute.blocks import Blocks
+    from jittape.program import compile_program
+
+    tape, handed, shared = parts.tape, parts.handed, len(parts.handed)
+    given = [False] * len(parts.stays) + [True] * len(parts.rows)
+    if parts.slope is None:
+        before, moves = batch(cut(tape, [*parts.stays, *parts.rows], handed), given, steps)
+        lanes = [tape.aval(v) for v in parts.streams]
+    else:
+        before, moves = batch(_with_coefficients(parts, parts.slope), given, steps)
+        before = _spread(before, moves, shared, steps)
+        numbers = sum(tape.aval(v).size for v in parts.carries)
+        lanes = [aval((), np.dtype(np.float64))] * numbers
+    streams = [stacked(a, steps) for a in lanes]
+    rest = _rest(parts, steps, [*given, *moves[:shared]], streams)
+    read = [(k, v) for k, v in enumerate(handed) if v in parts.reads]
+    constant = [k for k, v in read if not moves[k]]
+    varying = [k for k, v in read if moves[k]]
+    core_rows = [k for k, v in enumerate(parts.rows) if v in parts.reads]
+    operands = [*parts.stays, *[handed[k] for k in constant], *parts.carries]
+    operands += [*[parts.rows[k] for k in core_rows], *[handed[k] for k in varying]]
+    return Blocks(
+        steps,
+        compile_program(before) if len(before.outputs) else None,
+        compile_program(parts.core(operands, parts.streams)) if parts.slope is None else None,
+        compile_program(rest) if len(rest.outputs) else None,
+        parts.same, parts.moving, list(parts.sums), core_rows, constant, varying, shared, streams,
+    )  # fmt: skip
+
+
+def _elements(x: Any) -> list[Any]:
+    """The numbers of an array, recorded."""
+    flat = layout.reshape(x, shape=(x.size,))
+    ones = [layout.strided_slice(flat, index=((k, 1, 1),)) for k in range(x.size)]
+    return [layout.reshape(e, shape=()) for e in ones]
+
+
+def _with_coefficients(parts: Fission, slope: Tape) -> Tape:
+    """What comes before a step, and the coefficients of its core: by rows, A and then b."""
+    tape = parts.tape
+    first = cut(tape, [*parts.stays, *parts.rows], [*parts.handed, *parts.reads])
+    core = parts.core([*parts.carries, *parts.stays, *parts.reads])
+    avals = [tape.aval(v) for v in parts.carries]
+    zeros = [np.zeros(a.shape, a.dtype) for a in avals]
+    with Recording("coefficients of a step") as r:
+        inputs = r.inputs(first.inputs)
+        found = r.paste(first, inputs)
+        known = [*inputs[: len(parts.stays)], *found[len(parts.handed) :]]
+        columns = []
+        for c, a in enumerate(avals):
+            for k in range(a.size):
+                unit = [z.copy() for z in zeros]
+                unit[c].flat[k] = 1.0
+                columns.append(r.paste(slope, [*zeros, *known, *unit]))
+        columns.append(r.paste(core, [*zeros, *known]))
+        parted = [[e for x in column for e in _elements(x)] for column in columns]
+        rows = zip(*parted, strict=True)
+        return r.tape([*found[: len(parts.handed)], *[e for row in rows for e in row]])
+
+
+def _spread(before: Tape, moves: list[bool], shared: int, steps: int) -> Tape:
+    """The same with all coefficients, the results from `shared` on, repeated for all steps."""
+    with Recording("coefficients of a block") as r:
+        found = r.paste(before, r.inputs(before.inputs))
+        for k in range(shared, len(found)):
+            if not moves[k]:
+                found[k] = layout.broadcast_to(found[k], shape=(steps,))
+        return r.tape(found)
+
+
+def _rest(parts: Fission, steps: int, on: list[bool], streams: Sequence[Aval]) -> Tape:
+    """What comes after a block: the totals of its steps, and its results. on: which of its operands
+    before the streams differ from step to step."""
+    tape = parts.tape
+    last = parts.streams if parts.slope is None else parts.carries
+    given = [*parts.stays, *parts.rows, *parts.handed, *last]
+    totals = _Totals(parts, between(tape, given, parts.finished), steps)
+    trees = [[(totals.tree(v), plus) for v, plus in terms] for terms in parts.sums.values()]
+    values = list(dict.fromkeys([*totals.leaves, *parts.results]))
+    together, wide = batch(cut(tape, given, values), [*on, *[True] * len(last)], steps)
+    with Recording("the rest of a block") as r:
+        operands = r.inputs(together.inputs[: len(on)])
+        lanes = r.inputs(streams)
+        operands += lanes if parts.slope is None else _joined(tape, last, lanes, steps)
+        totals.value = dict(zip(values, r.paste(together, operands), strict=True))
+        outputs = []
+        for tree in trees:
+            signed = [(totals.build(t), plus) for t, plus in tree]
+            outputs.append(reduce(add, [x if plus else negative(x) for x, plus in signed]))
+        varies = dict(zip(values, wide, strict=True))
+        for v in parts.results:
+            x = totals.value[v]
+            outputs.append(x if varies[v] else layout.broadcast_to(x, shape=(steps, *x.shape)))
+        return r.tape(outputs)
+
+
+def _joined(tape: Tape, carries: Sequence[int], lanes: list[Any], steps: int) -> list[Any]:
+    """Carries of all steps from those of each of their numbers."""
+    rest, out = iter(lanes), []
+    for v in carries:
+        a = tape.aval(v)
+        own = [layout.reshape(next(rest), shape=(steps, 1)) for _ in range(a.size)]
+        whole = own[0] if a.size == 1 else layout.concatenate(*own, axis=1)
+        out.append(layout.reshape(whole, shape=(steps, *a.shape)))
+    return out
+
+
+class _Totals:
+    """Sums over the steps of a block, of values computed `late`, through what is linear.
+
+    A sum of products of matrices is one product: [x1 x2 ...] @ [y1; y2; ...].
+    """
+
+    def __init__(self, parts: Fission, late: np.ndarray, steps: int):
+        self.tape = parts.tape
+        self.varies = depends_on(parts.tape, [*parts.rows, *parts.carries])
+        self.late = late
+        self.steps = steps
+        self.leaves: list[int] = []
+        self.value: dict[int, Any] = {}  # of each leaf, with the axis of steps where it varies
+
+    def tree(self, v: int) -> tuple:
+        """How to sum v: an op's name or the like, and operands: trees, or values for `build`."""
+        tape, i = self.tape, v - self.tape.first
+        if self.varies[v] and i >= 0 and self.late[i]:
+            s, args = tape.signature(i), tape.operands(i)
+            name = s.op.name
+            if name in ("add", "subtract") and all(tape.aval(x) == s.out for x in args):
+                return (name, *[self.tree(x) for x in args])
+            if name == "negative" or (s.op.kind is Kind.LAYOUT and len(args) == 1):
+                return "unary", s, self.tree(args[0])
+            if name == "sum":
+                return name, s.kwargs["axes"], self.leaf(args[0])
+            if name == "matmul" and all(a.ndim == 2 for a in s.avals):
+                x, y = args
+                if not self.varies[x]:
+                    return "left", self.leaf(x), self.tree(y)
+                if not self.varies[y]:
+                    return "right", self.tree(x), self.leaf(y)
+                return name, self.leaf(x), self.leaf(y)
+        return "leaf", self.leaf(v)
+
+    def leaf(self, v: int) -> int:
+        self.leaves.append(v)
+        return v
+
+    def build(self, tree: tuple) -> Any:
+        """Record the sum."""
+        name, *operands = tree
+        if name == "leaf":
+            (v,) = operands
+            x = self.value[v]
+            if self.varies[v]:
+                return summed(x, axes=(0,))
+            return multiply(x, np.asarray(self.steps, x.dtype))
+        if name == "unary":
+            s, x = operands
+            return s.op(self.build(x), **s.kwargs)
+        if name == "sum":
+            axes, v = operands
+            return summed(self.value[v], axes=(0, *[a + 1 for a in axes]))
+        if name == "left":
+            return matmul(self.value[operands[0]], self.build(operands[1]))
+        if name == "right":
+            return matmul(self.build(operands[0]), self.value[operands[1]])
+        if name == "matmul":
+            x, y = (self.value[v] for v in operands)
+            _, n, p = x.shape
+            x = layout.reshape(layout.transpose(x, perm=(1, 0, 2)), shape=(n, self.steps * p))
+            return matmul(x, layout.reshape(y, shape=(self.steps * p, y.shape[2])))
+        x, y = map(self.build, operands)
+        return add(x, y) if name == "add" else subtract(x, y)
