@@ -68,16 +68,17 @@ def _with_coefficients(parts: Fission, slope: Tape) -> Tape:
     first = cut(tape, [*parts.stays, *parts.rows], [*parts.handed, *parts.reads])
     core = parts.core([*parts.carries, *parts.stays, *parts.reads])
     avals = [tape.aval(v) for v in parts.carries]
-    zeros = [np.zeros(a.shape, a.dtype) for a in avals]
     with Recording("coefficients of a step") as r:
+        zeros = [r.literal(np.zeros(a.shape)) for a in avals]
         inputs = r.inputs(first.inputs)
         found = r.paste(first, inputs)
         known = [*inputs[: len(parts.stays)], *found[len(parts.handed) :]]
         columns = []
         for c, a in enumerate(avals):
             for k in range(a.size):
-                unit = [z.copy() for z in zeros]
-                unit[c].flat[k] = 1.0
+                one = np.zeros(a.shape)
+                one.flat[k] = 1.0
+                unit = [*zeros[:c], r.literal(one), *zeros[c + 1 :]]
                 columns.append(r.paste(slope, [*zeros, *known, *unit]))
         columns.append(r.paste(core, [*zeros, *known]))
         parted = [[e for x in column for e in _elements(x)] for column in columns]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from jittape.api.binomial import choose_segment
 from jittape.api.loop_body import Body, intern, packing
 from jittape.config import config
@@ -16,7 +18,7 @@ from jittape.passes.simplify import simplify
 from jittape.tape import Tape
 from jittape.tracing.recorder import Trace
 from jittape.tracing.tracer import Tracer, number_of
-from jittape.types import Aval
+from jittape.types import Aval, aval_of
 
 
 def most_carries(body: Body) -> int:
@@ -101,6 +103,11 @@ class Recording:
 
     def inputs(self, avals: Sequence[Aval]) -> list[Any]:
         return [Tracer(self.trace, self.trace.add_input(a), a, None) for a in avals]
+
+    def literal(self, x: np.ndarray) -> Any:
+        """A constant whose value passes may look at."""
+        a = aval_of(x)
+        return Tracer(self.trace, self.trace.add_const(x, live=False), a, None)
 
     def paste(self, tape: Tape, operands: Sequence[Any]) -> list[Any]:
         return pasted(self.trace, tape, operands)

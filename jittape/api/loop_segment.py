@@ -66,9 +66,7 @@ def _into(out: np.ndarray, *args: Any, body: Body, length: int, free: int) -> No
         if low == high:
             return stack[-1][1]
         steps, some = high - low, cut(rows, low, high)
-        return sweep(
-            advance, Job(steps, fixed, stack[-1][1], some, [], kept, 1, False, None)
-        )
+        return sweep(advance, Job(steps, fixed, stack[-1][1], some, [], kept, 1, False, None))
 
     for low, at, high in actions(length, free):
         while stack[-1][0] > low:
@@ -85,9 +83,7 @@ def _into(out: np.ndarray, *args: Any, body: Body, length: int, free: int) -> No
                 place[-1] = x
         streams = [*kept, *cut(rows, at, high), *cut(g_results, at, high)]
         results = cut(back, at, high)
-        now = sweep(
-            step, Job(high - at, fixed, now, streams, results, None, 1, True, None)
-        )
+        now = sweep(step, Job(high - at, fixed, now, streams, results, None, 1, True, None))
     for start, x in zip(p.starts, [*now, *back], strict=False):
         out[start : start + x.size] = x.ravel()
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from jittape.execute import address, library
 from jittape.execute.loop import Job, repeat
-from jittape.execute.run import Linked, resume
+from jittape.execute.run import Linked, _refresh, resume
 from jittape.execute.threads import threshold
 from jittape.passes.memory import FIRST_SLOT
 from jittape.program import Program
@@ -95,7 +95,12 @@ def repeat_in_blocks(plan: Blocks, whole: Program, job: Job) -> list[np.ndarray]
                 stage.close()
         plan.pool.append(buffers)
     done = job.n // b * b
-    return repeat(whole, _steps(job, done, job.n - done, carry)) if done < job.n else carry
+    if done == job.n:
+        return carry
+    carry = repeat(whole, _steps(job, done, job.n - done, carry))
+    if job.progress is not None:
+        job.progress(job.n, job.n)
+    return carry
 
 
 def _steps(job: Job, first: int, n: int, carry: list[np.ndarray]) -> Job:
@@ -159,10 +164,10 @@ class _Stage:
         self.step_in = np.array([0] * len(stays) + moves + [0] * len(more), np.int64)
         moves = [sign * x.nbytes // max(len(x), 1) for x in job.results] if results else []
         self.step_out = np.array([0] * len(out) + moves, np.int64)
+        for slot, value in linked.refresh:
+            _refresh(linked, self.ws, slot, value)
         self.copied = [
-            (FIRST_SLOT + v, offset, program.inputs[v].nbytes)
-            for v, offset in program.places.resident
-            if v < n_in
+            (FIRST_SLOT + v, offset, program.tape.aval(v).nbytes) for v, offset in linked.moved
         ]
 
     def _arrays(self, part: Job) -> tuple[list[np.ndarray], list[np.ndarray]]:

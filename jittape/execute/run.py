@@ -110,9 +110,9 @@ class Linked:
             types += [id(a.dtype), *kinds]
         resident = program.places.resident
         self.fixed = [r for r in resident if r[0] >= n_in and not tape.consts[r[0] - n_in].live]
-        moved = [r for r in resident if r[0] < n_in or tape.consts[r[0] - n_in].live]
-        types += [self.out_slot, len(tape.outputs), len(moved)]
-        for v, offset in moved:
+        self.moved = [r for r in resident if r[0] < n_in or tape.consts[r[0] - n_in].live]
+        types += [self.out_slot, len(tape.outputs), len(self.moved)]
+        for v, offset in self.moved:
             types += [FIRST_SLOT + v, offset, tape.aval(v).nbytes]
         words[1] = n_in
         words[2] = len(words)

@@ -30,7 +30,7 @@ def between(tape: Tape, given: Sequence[int], wanted: Sequence[int]) -> np.ndarr
 
 
 def cut(tape: Tape, given: Sequence[int], wanted: Sequence[int]) -> Tape:
-    """The tape whose inputs are the distinct values `given` of this one, and its outputs `wanted`."""
+    """The tape from the distinct values `given` of this one to the values `wanted`."""
     used = np.flatnonzero(between(tape, given, wanted))
     ptr = tape.arg_ptr
     number = np.full(tape.n_values, -1, np.int64)

@@ -89,7 +89,21 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
     results = outputs[n_carry:]
     finished = sorted({*[v for terms in sums.values() for v, _ in terms], *results})
     parts = Fission(
-        tape, moving, same, sums, stays, rows, carries, reads, [], [], results, finished, None, 0, 0.0
+        tape,
+        moving,
+        same,
+        sums,
+        stays,
+        rows,
+        carries,
+        reads,
+        [],
+        [],
+        results,
+        finished,
+        None,
+        0,
+        0.0,
     )
     cost = _Costs(tape)
     core_cost = float(cost.step[core].sum())
