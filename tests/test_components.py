@@ -64,6 +64,17 @@ def summed(x, w):
     return np.sum(both, axis=(0, 2)), np.prod(both[:, 0], axis=1), np.min(both, axis=(1, 2))
 
 
+@jittape.vmap
+def numbered(x, y):
+    """Elements read and written one by one, by indices that are literals of the tape."""
+    z = np.zeros(4)
+    z[0] = x[1] * y[2] - x[2] * y[1]
+    z[1] += x[-1] + z[0]
+    z[2:] = np.stack([x, y])[1][:2]
+    z[3] = z[3] * x[0]
+    return z * z[1]
+
+
 PROGRAMS = {
     "rotation": (rotated, (N, 3), (N, 3)),
     "softmax": (softmax, (N, 4)),
@@ -71,6 +82,7 @@ PROGRAMS = {
     "quaternions in two batches": (quaternion, (2, N, 4), (N, 4)),
     "long axis last": (lambda x, w: np.tanh(x * w[:, None]) / np.sum(x**2, axis=0), (3, N), (3,)),
     "written": (written, (N, 2), (N, 2)),
+    "numbered": (numbered, (N, 3), (N, 3)),
     "gathered": (gathered, (40, 3), (N, 3)),
     "gathered once": (lambda c, x: np.sin(c[AT] - x) * x[:, :1], (40, 3), (N, 3)),
     "summed": (summed, (N, 3), (2, 3)),

@@ -14,6 +14,7 @@ from jittape.ops import shape as layout
 from jittape.ops.declare import Kind
 from jittape.ops.elementwise import add, multiply, negative, subtract
 from jittape.ops.product import matmul
+from jittape.ops.reduce import broadcast_to
 from jittape.ops.reduce import sum as summed
 from jittape.passes.activity import depends_on
 from jittape.passes.batch import batch
@@ -92,7 +93,7 @@ def _spread(before: Tape, moves: list[bool], shared: int, steps: int) -> Tape:
         found = r.paste(before, r.inputs(before.inputs))
         for k in range(shared, len(found)):
             if not moves[k]:
-                found[k] = layout.broadcast_to(found[k], shape=(steps,))
+                found[k] = broadcast_to(found[k], shape=(steps,))
         return r.tape(found)
 
 
@@ -118,7 +119,7 @@ def _rest(parts: Fission, steps: int, on: list[bool], streams: Sequence[Aval]) -
         varies = dict(zip(values, wide, strict=True))
         for v in parts.results:
             x = totals.value[v]
-            outputs.append(x if varies[v] else layout.broadcast_to(x, shape=(steps, *x.shape)))
+            outputs.append(x if varies[v] else broadcast_to(x, shape=(steps, *x.shape)))
         return r.tape(outputs)
 
 

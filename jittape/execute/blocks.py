@@ -165,7 +165,7 @@ class _Stage:
         moves = [sign * x.nbytes // max(len(x), 1) for x in job.results] if results else []
         self.step_out = np.array([0] * len(out) + moves, np.int64)
         for slot, value in linked.refresh:
-            _refresh(linked, self.ws, slot, value)
+            _refresh(linked, slot, value)
         self.copied = [
             (FIRST_SLOT + v, offset, program.tape.aval(v).nbytes) for v, offset in linked.moved
         ]

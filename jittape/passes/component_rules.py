@@ -8,6 +8,7 @@ import numpy as np
 
 from jittape.ops.declare import Signature, by_name, signature
 from jittape.ops.shape import as_slices
+from jittape.types import Aval
 
 
 class Rules:
@@ -16,6 +17,8 @@ class Rules:
 
     n: int
     gains: int
+    literal: dict[int, Any]
+    whole: list[int | None]
     apart: Any
     joined: Any
     position: Any
@@ -96,9 +99,47 @@ class Rules:
     def _add_at(self, s: Signature, ops: list[int], long: int) -> Any:
         return self.replaced(s, ops, long, True)
 
+    def row(self, index: int, x: Aval) -> int:
+        """The row that a literal index chooses of x, where rows are components; else -1."""
+        number = self.whole[index]
+        k = -1 if number is None else self.literal.get(number, -1)
+        return int(k) if self.position(x.shape) > 0 and 0 <= k < x.shape[0] else -1
+
+    def _put(self, s: Signature, ops: list[int], long: int) -> Any:
+        return self.row_changed(s, ops, False)
+
+    def _scatter_add_to(self, s: Signature, ops: list[int], long: int) -> Any:
+        return self.row_changed(s, ops, True)
+
+    def row_changed(self, s: Signature, ops: list[int], add: bool) -> Any:
+        k = self.row(ops[1], s.out)
+        if k < 0 or s.avals[0].dtype != s.avals[2].dtype:
+            return None
+        rows, new = self.apart(ops[0]).copy(), self.apart(ops[2])
+        made = signature(by_name["add"], (), (s.avals[2], s.avals[2]))
+        for at in np.ndindex(*new.shape):
+            old = rows[(k, *at)]
+            rows[(k, *at)] = self.elementwise(made, [old, new[at]]) if add else new[at]
+        self.gains += 1
+        return rows
+
+    def _scatter_add(self, s: Signature, ops: list[int], long: int) -> Any:
+        k = self.row(ops[0], s.out)
+        if k < 0 or s.avals[1].dtype != s.out.dtype:
+            return None
+        rows = np.empty(s.out.shape[:long] + s.out.shape[long + 1 :], object)
+        rows[...] = self.constant(0, s.out.dtype)
+        rows[k, ...] = self.apart(ops[1])
+        self.gains += 1
+        return rows
+
     def _take(self, s: Signature, ops: list[int], long: int) -> Any:
         """One gather per column, unless the columns are much longer than what is read."""
         x, index = s.avals
+        k = self.row(ops[1], x)
+        if k >= 0:
+            self.gains += 1
+            return self.apart(ops[0])[k, ...]
         if index.shape != (self.n,) or long != 0 or x.ndim < 2 or x.shape[0] > 2 * self.n:
             return None
         rest = x.shape[1:]

@@ -130,6 +130,10 @@ class Tracer:
         return iter([self[i] for i in range(self._aval.shape[0])])
 
     def __getattr__(self, name: str) -> Any:
+        own = getattr(type(self), name, None)
+        if isinstance(own, property):  # which raised an AttributeError of its own: let it be seen
+            assert own.fget is not None
+            return own.fget(self)
         raise AttributeError(
             f"{here()}: traced arrays have no attribute {name!r}; see docs/ops.md for what is "
             "recorded, or use the NumPy function of that purpose"
