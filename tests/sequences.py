@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from oracle import numeric_jacobian
 
 import jittape
 from jittape import check as numbers
@@ -139,3 +140,21 @@ def _close(got: Any, want: Any, rtol: float, what: str) -> None:
     assert got.dtype != object and got.shape == want.shape, f"{what}: {got!r}, expected {want!r}"
     rtol = 1e-5 if want.dtype.char == "f" else rtol
     numbers.assert_close(got, want, rtol, rtol, what)
+
+
+def agree(transformed, fun, sequence, rtol=2e-6):
+    """Rule 0 for scalar functions of one argument: for each input of the sequence the cached
+    gradient equals that of a fresh trace bit by bit to rounding, and finite differences."""
+    for x in sequence:
+        cached = transformed(x)
+        fresh = jittape.grad(fun)(x)
+        np.testing.assert_allclose(cached, fresh, rtol=1e-13, atol=1e-300)
+        differences = numeric_jacobian(fun, x)[0][0]
+        np.testing.assert_allclose(cached, differences, rtol=rtol, atol=1e-8)
+
+
+def replays(f, x, n=3):
+    """The value now, three times: traced, confirmed, replayed."""
+    values = [float(f(x)) for _ in range(n)]
+    assert len(set(values)) == 1
+    return values[0]

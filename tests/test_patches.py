@@ -1,0 +1,127 @@
+"""Names of NumPy that record while a trace is open are the originals again when it has closed."""
+
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from numpy import zeros
+from oracle import check_value
+
+import jittape
+from jittape.tracing.patches import Patched
+from jittape.tracing.recorder import open_traces
+
+X = np.array([0.5, -1.5, 2.0, 0.25])
+
+
+def squares(a):
+    return np.sum(a * a)
+
+
+def test_nothing_is_left_behind():
+    assert not isinstance(np.zeros, Patched)
+    jittape.grad(lambda x: squares(np.array([x[0], 1.0])))(X)
+
+    def fails(x):
+        y = np.zeros(2)
+        y[0] = x[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jittape.grad(fails)(X)
+    assert not open_traces()
+    assert not isinstance(np.zeros, Patched)
+    assert not isinstance(zeros, Patched)
+    assert type(np.zeros(2)) is np.ndarray
+    check_value(lambda x: x * 2, X)
+
+
+def test_other_threads_see_plain_arrays():
+    inside, done = threading.Event(), threading.Event()
+    kinds = []
+
+    def other():
+        inside.wait(20)
+        kinds.append(type(np.zeros(2)))
+        kinds.append(type(np.array([1.0])))
+        done.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+
+    def f(x):
+        y = np.zeros(2)
+        inside.set()
+        assert done.wait(20)
+        y[0] = x[0]
+        return squares(y)
+
+    jittape.grad(f)(X)
+    thread.join()
+    assert kinds == [np.ndarray, np.ndarray]
+
+
+def test_patched_names_pass_for_the_originals():
+    seen = {}
+
+    def f(x):
+        seen["name"] = np.zeros.__name__
+        seen["equal"] = np.zeros == PLAIN_ZEROS and hash(np.zeros) == hash(PLAIN_ZEROS)
+        seen["pickled"] = pickle.loads(pickle.dumps(np.zeros)) == PLAIN_ZEROS
+        return x[0]
+
+    jittape.grad(f)(X)
+    assert seen == {"name": "zeros", "equal": True, "pickled": True}
+
+
+PLAIN_ZEROS = np.zeros
+
+
+def test_interrupts_anywhere_leave_everything_usable():
+    """KeyboardInterrupt raised at each line of the machinery in turn."""
+    import linecache
+    import sys
+
+    def f(x):
+        y = np.zeros(2)
+        y[0] = x[0] * x[1]
+        return squares(y)
+
+    def interrupted(at):
+        count = 0
+
+        def tracer(frame, event, arg):
+            nonlocal count
+            if "jittape/tracing" not in frame.f_code.co_filename:
+                return None
+            if event == "line":
+                count += 1
+                code = frame.f_code
+                if count == at and code.co_name not in ("__exit__", "closed", "_restore"):
+                    # leaving a `with` is a line to a tracer, though no interrupt comes there
+                    line = linecache.getline(code.co_filename, frame.f_lineno)
+                    if not line.strip().startswith("with "):
+                        raise KeyboardInterrupt
+            return tracer
+
+        sys.settrace(tracer)
+        try:
+            jittape.grad(f)(X)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(None)
+        return False
+
+    hits = 0
+    for at in range(1, 600):
+        hits += interrupted(at)
+        assert not open_traces(), at
+        assert not isinstance(np.zeros, Patched), at
+    assert hits > 30
+    other = threading.Thread(target=jittape.grad(f), args=(X,), daemon=True)
+    other.start()
+    other.join(60)
+    assert not other.is_alive()  # no lock is held
+    assert jittape.grad(f)(X).tolist() == [2 * X[0] * X[1] ** 2, 2 * X[0] ** 2 * X[1], 0, 0]
