@@ -3,11 +3,13 @@
 run        links a Program to this process, and sweeps it
 entry      the entry from Python: one call of a built-in function
 loop       a Program swept again and again
+blocks     the same, what many steps can do at once apart
 library, address, choose    the compiled code of this process; addresses of NumPy's loops and others
 Compiled, all into one object file:
     sweep, threaded       the sweeps, written with primitives
     kernels, moves, joins, strips, products, tiles, factors     what they call
     maths, vector         exp and tanh, and libmvec
+    recurrence            x <- A x + b, for blocks
 Threads:
     threads               how many, and from which size on
     pool, workers         jittape's own; parallel: Numba's, on other platforms
