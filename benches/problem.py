@@ -33,11 +33,11 @@ class Problem:
     what: str
     sizes: Mapping[str, Any]  # label -> argument of make
     small: tuple[str, ...]
-    full: tuple[str, ...]
     make: Callable[[Any], tuple]
     primal: Callable  # plain NumPy; the jittape variant differentiates this, unmodified
     variants: Mapping[str, Callable[..., Run]]
     reference: Callable  # reference(*inputs): the derivative by other means than any library
+    full: tuple[str, ...] = ()  # all sizes where none are named
     measure: Callable[[Any], float] = float  # size -> abscissa of the plot
     axis: str = "n"
     known: Mapping[str, Known] = field(default_factory=dict)
@@ -45,6 +45,9 @@ class Problem:
     unit: str = ""
     # what a library needs beyond its own module, imported and counted with it; "" is every library
     modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def labels(self, full: bool) -> list[str]:
+        return list(self.full or self.sizes) if full else list(self.small)
 
     def inputs(self, label: str) -> tuple:
         return self.make(self.sizes[label])

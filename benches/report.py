@@ -69,7 +69,7 @@ def chosen_libraries(
 def chosen_sizes(problem: Problem, options: argparse.Namespace) -> list[str]:
     if options.size:
         return [label for label in problem.sizes if label in options.size]
-    return list(problem.small if options.sizes == "small" else problem.full)
+    return problem.labels(full=options.sizes == "full")
 
 
 def catalogue() -> None:

@@ -12,11 +12,11 @@ import scipy.sparse
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 
-import scipy_fit  # noqa: E402
-import scipy_minimize  # noqa: E402
-import scipy_ode  # noqa: E402
+import scipy_fit
+import scipy_minimize
+import scipy_ode
 
-import jittape  # noqa: E402
+import jittape
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def names_that_are_not_there_yet():
 
     def fun(x):
         try:
-            return x * appearing  # noqa: F821
+            return x * appearing
         except NameError:
             return x * 100.0
 

@@ -54,7 +54,6 @@ PROBLEM = Problem(
     what="gradient of the sum of x*x, 10 elements: the cost of one call",
     sizes={"10": 10},
     small=("10",),
-    full=("10",),
     make=make,
     primal=primal,
     variants={

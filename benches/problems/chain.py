@@ -153,7 +153,6 @@ def problem(name, what, function, closed_form, *forms):
         what=what,
         sizes=SIZES,
         small=("100", "1e4"),
-        full=tuple(SIZES),
         make=make,
         primal=function,
         variants=variants(function, *forms),

@@ -100,7 +100,6 @@ PROBLEM = Problem(
     what="Jacobian of a dense program, n to n",
     sizes={"50": 50, "200": 200},
     small=("50",),
-    full=("50", "200"),
     make=make,
     primal=primal,
     variants={

@@ -139,7 +139,6 @@ PROBLEM = Problem(
     what="gradient of a determinant by expansion along the first row, on scalars",
     sizes={str(n): n for n in range(5, 9)},
     small=("5", "6"),
-    full=("5", "6", "7", "8"),
     make=make,
     primal=primal,
     variants={

@@ -225,7 +225,6 @@ PROBLEM = Problem(
     what="gradient of a Gaussian mixture's log posterior, N = 1000, (D, K)",
     sizes=SIZES,
     small=("2,5", "10,25"),
-    full=tuple(SIZES),
     make=make,
     primal=primal,
     variants={

@@ -154,7 +154,6 @@ PROBLEM = Problem(
     what="gradient of a Gaussian process's log marginal likelihood, by 5 hyperparameters",
     sizes=SIZES,
     small=("100",),
-    full=tuple(SIZES),
     make=make,
     primal=primal,
     variants={

@@ -142,7 +142,6 @@ PROBLEM = Problem(
     what="Newton step of k-means, gradient over Hessian diagonal; (K, n, d)",
     sizes=SIZES,
     small=("10,1000,8",),
-    full=tuple(SIZES),
     make=make,
     primal=primal,
     variants={

@@ -81,7 +81,6 @@ PROBLEM = Problem(
     what="vmap of the gradient of a scalar function of 100 ops",
     sizes={"1e3": 1000, "1e4": 10_000, "1e5": 100_000},
     small=("1e3",),
-    full=("1e3", "1e4", "1e5"),
     make=make,
     primal=primal,
     variants={

@@ -95,7 +95,6 @@ PROBLEM = Problem(
     what="gradient of max x + log sum exp(x - max x)",
     sizes=SIZES,
     small=("2500", "20000"),
-    full=tuple(SIZES),
     make=make,
     primal=primal,
     variants={

@@ -141,7 +141,6 @@ PROBLEM = Problem(
     what="sparse Hessian (CSR) of the chained Rosenbrock function",
     sizes=SIZES,
     small=("1e3",),
-    full=tuple(SIZES),
     make=make,
     primal=primal,
     variants={

@@ -64,7 +64,7 @@ def _expand(term: str, ellipsis: int) -> Labels:
     for part in (head, tail):
         if not (part.isalpha() or part == "") or not part.isascii():
             raise _error(f"invalid subscript in {term!r}: only letters and one '...' are allowed")
-    middle: Labels = [k for k in range(-ellipsis, 0)] if dots else []
+    middle: Labels = list(range(-ellipsis, 0)) if dots else []
     return [*head, *middle, *tail]
 
 
@@ -92,7 +92,7 @@ def _parse(text: str, arrays: list[Any]) -> tuple[list[Labels], Labels]:
                 raise _error(f"output subscript {label!r} does not appear in the input")
         return inputs, [label for label in output if label in known]
     flat = [label for labels in inputs for label in labels]
-    hidden_labels: Labels = [k for k in range(-longest, 0)]
+    hidden_labels: Labels = list(range(-longest, 0))
     once = sorted(x for x in set(flat) if isinstance(x, str) and flat.count(x) == 1)
     return inputs, [*hidden_labels, *once]
 

@@ -19,7 +19,7 @@ from jittape.tracing.dispatch import load_all as _load_all
 
 _load_all()  # what stands in for a name depends on whether its function is recorded
 # everything public, also what NumPy loads on first use
-__all__ = [n for n in dir(_numpy) if not n.startswith("_")]  # noqa: PLE0605
+__all__ = [n for n in dir(_numpy) if not n.startswith("_")]
 for _n in __all__:
     if _n not in ("linalg", "fft"):
         globals()[_n] = _stand_in(getattr(_numpy, _n))

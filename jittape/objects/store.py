@@ -102,7 +102,7 @@ def _uninterrupted(work: Callable[[], Any]) -> Any:
     def run() -> None:
         try:
             results.append(work())
-        except BaseException as e:  # noqa: BLE001 (raised again by the caller)
+        except BaseException as e:  # raised again by the caller
             errors.append(e)
 
     thread = threading.Thread(target=run, name="jittape-compile", daemon=True)

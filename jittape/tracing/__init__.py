@@ -17,7 +17,7 @@ from jittape import ops
 for _module in ops.AT_ONCE:
     import_module(f"jittape.ops.{_module}")
 
-from jittape.tracing import dispatch, guards, operators, views  # noqa: E402, I001
+from jittape.tracing import dispatch, guards, operators, views  # noqa: E402
 
 dispatch.index_table()
 __all__ = ["dispatch", "guards", "operators", "views"]
