@@ -15,7 +15,91 @@ import jittape
 
 N, M = 4, 3
 SHAPES = ["()", "(n,)", "(m,n)", "(n,n)"]
-SIZES = {"()": (), "(n,)": (N,), "(m,n)": (M, N), "(n,n)": (N, N)}
+
+
+# What an expression of each shape may be. {names} are filled in by `Program.filled`, from left to
+# right; {a} and {b} have the shape of the whole.
+ATOMS = {
+    "()": [
+        "{number}",
+        "np.sum({some_vector})",
+        "{vector}[{signed_place}]",
+        "{matrix}[{row}, -1]",
+    ],
+    "(n,)": [
+        "np.cos({vector})",
+        "{matrix}[{signed_row}]",
+        "(np.arange(4.0) * {scalar})",
+    ],
+    "(m,n)": ["({matrix} * {vector})"],
+    "(n,n)": [
+        "np.outer({vector}, {vector})",
+        "({matrix}.T @ {matrix})",
+        "(np.eye(4) * {scalar})",
+    ],
+}
+ANY_SHAPE = [
+    "np.tanh({a} * {b})",
+    "{a} + {number} * {b}",
+    "np.sin({a}) - {b}",
+    "{a} / (1.0 + {b} * {b})",
+    "np.exp(-(({a}) ** 2))",
+    "np.sqrt({a} * {a} + 0.5)",
+    "np.log1p(({a}) ** 2) * {scalar}",
+    "np.where({a} > {b}, {a}, {b} * 0.5)",
+    "np.maximum({a}, {number})",
+    "abs({a}) * 0.5",
+]
+OF_SHAPE = {
+    "()": [
+        "min({a}, {b}) + max({a}, {number})",
+        "math.{sin_or_tanh}({a})",
+        "np.sum({vector} * {vector}) * 0.1",
+        "{vector} @ {vector} * 0.2",
+        "np.mean({matrix})",
+        "np.max({matrix})",
+        "np.sum({vector}[{vector} > 0])",
+        "sorted([{a}, {b}, {number}])[1]",
+        "float(int({a} * 2)) * {b} * 0.25",
+        "np.trace({some_square}) * 0.1",
+        "np.prod(np.tanh({vector}))",
+    ],
+    "(n,)": [
+        "np.sum({matrix}, axis=0) * 0.3",
+        "np.max({matrix}, axis=0)",
+        "np.cumsum({a}) * 0.3",
+        "{a}[::-1]",
+        "np.sort({a})",
+        "np.concatenate([{a}[2:], {b}[:2]])",
+        "np.stack([{scalar}, {scalar}, {a}[0], {b}[-1]])",
+        "np.array([{scalar}, {a}[1], 0.5, {b}[2]])",
+        "{some_square} @ {a} * 0.2",
+        "np.roll({a}, 1)",
+        "{a}[np.argsort({b})]",
+        "{a}[[0, 0, 3, 1]]",
+        "jittape.grad(lambda q: np.sum(np.sin(q) * {b}))({a})",
+        "jittape.grad(lambda q: np.sum(q * q * {scalar}))({a})",
+        "jittape.jvp(lambda q: q * q * {b}, ({a},), ({b},))[1] * 0.2",
+        "np.repeat({a}[:2], 2)",
+    ],
+    "(m,n)": [
+        "{a} * {vector}",
+        "{a} + {vector}[None, :]",
+        "{a} @ {some_square} * 0.2",
+        "np.stack([{vector}, {vector}, {vector}])",
+        "{a}.T.reshape(3, 4)",
+        "{a}[::-1, ::-1]",
+        "{a} - np.mean({a}, axis=1, keepdims=True)",
+        "np.broadcast_to({vector}, (3, 4))",
+    ],
+    "(n,n)": [
+        "{a}.T",
+        "({a} + {a}.T) * 0.5",
+        "np.linalg.inv({a} * 0.05 + 3.0 * np.eye(4))",
+        "np.linalg.solve({a} * 0.05 + 3.0 * np.eye(4), {b})",
+        "np.tril({a})",
+    ],
+}
 
 
 class Program:
@@ -63,32 +147,13 @@ class Program:
         have = self.known[shape]
         if have and self.random.random() < 0.75:
             return self.pick(have[-4:])
-        if shape == "()":
-            return self.pick(
-                [
-                    lambda: self.number(),
-                    lambda: f"np.sum({self.value('(n,)')})",
-                    lambda: f"{self.name('(n,)')}[{self.random.randrange(-N, N)}]",
-                    lambda: f"{self.name('(m,n)')}[{self.random.randrange(M)}, -1]",
-                ]
-            )()
-        if shape == "(n,)":
-            return self.pick(
-                [
-                    lambda: f"np.cos({self.name('(n,)')})",
-                    lambda: f"{self.name('(m,n)')}[{self.random.randrange(-M, M)}]",
-                    lambda: f"(np.arange(4.0) * {self.scalar()})",
-                ]
-            )()
-        if shape == "(m,n)":
-            return f"({self.name('(m,n)')} * {self.name('(n,)')})"
-        return self.pick(
-            [
-                lambda: f"np.outer({self.name('(n,)')}, {self.name('(n,)')})",
-                lambda: f"({self.name('(m,n)')}.T @ {self.name('(m,n)')})",
-                lambda: f"(np.eye(4) * {self.scalar()})",
-            ]
-        )()
+        if len(ATOMS[shape]) == 1:
+            return self.filled(ATOMS[shape][0])
+        return self.filled(self.pick(ATOMS[shape]))
+
+    def filled(self, text: str, **given: str) -> str:
+        """The text with its {names} drawn, each time one occurs, unless it is given."""
+        return text.format_map(_Drawn(self, given))
 
     def name(self, shape: str) -> str:
         return self.pick(self.known[shape][-4:])
@@ -114,73 +179,7 @@ class Program:
     def compute(self, shape: str) -> str:
         """A bounded expression of this shape, of one operation or two."""
         a, b = self.value(shape), self.value(shape)
-        options = [
-            lambda: f"np.tanh({a} * {b})",
-            lambda: f"{a} + {self.number()} * {b}",
-            lambda: f"np.sin({a}) - {b}",
-            lambda: f"{a} / (1.0 + {b} * {b})",
-            lambda: f"np.exp(-(({a}) ** 2))",
-            lambda: f"np.sqrt({a} * {a} + 0.5)",
-            lambda: f"np.log1p(({a}) ** 2) * {self.scalar()}",
-            lambda: f"np.where({a} > {b}, {a}, {b} * 0.5)",
-            lambda: f"np.maximum({a}, {self.number()})",
-            lambda: f"abs({a}) * 0.5",
-        ]
-        if shape == "()":
-            options += [
-                lambda: f"min({a}, {b}) + max({a}, {self.number()})",
-                lambda: f"math.sin({a})" if self.random.random() < 0.5 else f"math.tanh({a})",
-                lambda: f"np.sum({self.name('(n,)')} * {self.name('(n,)')}) * 0.1",
-                lambda: f"{self.name('(n,)')} @ {self.name('(n,)')} * 0.2",
-                lambda: f"np.mean({self.name('(m,n)')})",
-                lambda: f"np.max({self.name('(m,n)')})",
-                lambda: f"np.sum({self.name('(n,)')}[{self.name('(n,)')} > 0])",
-                lambda: f"sorted([{a}, {b}, {self.number()}])[1]",
-                lambda: f"float(int({a} * 2)) * {b} * 0.25",
-                lambda: f"np.trace({self.value('(n,n)')}) * 0.1",
-                lambda: f"np.prod(np.tanh({self.name('(n,)')}))",
-            ]
-        if shape == "(n,)":
-            options += [
-                lambda: f"np.sum({self.name('(m,n)')}, axis=0) * 0.3",
-                lambda: f"np.max({self.name('(m,n)')}, axis=0)",
-                lambda: f"np.cumsum({a}) * 0.3",
-                lambda: f"{a}[::-1]",
-                lambda: f"np.sort({a})",
-                lambda: f"np.concatenate([{a}[2:], {b}[:2]])",
-                lambda: f"np.stack([{self.scalar()}, {self.scalar()}, {a}[0], {b}[-1]])",
-                lambda: f"np.array([{self.scalar()}, {a}[1], 0.5, {b}[2]])",
-                lambda: f"{self.value('(n,n)')} @ {a} * 0.2",
-                lambda: f"np.roll({a}, 1)",
-                lambda: f"{a}[np.argsort({b})]",
-                lambda: f"{a}[[0, 0, 3, 1]]",
-                lambda: f"jittape.grad(lambda q: np.sum(np.sin(q) * {b}))({a})",
-                lambda: f"jittape.grad(lambda q: np.sum(q * q * {self.scalar()}))({a})",
-                lambda: f"jittape.jvp(lambda q: q * q * {b}, ({a},), ({b},))[1] * 0.2",
-                lambda: f"np.repeat({a}[:2], 2)",
-            ]
-        if shape == "(m,n)":
-            options += [
-                lambda: f"{a} * {self.name('(n,)')}",
-                lambda: f"{a} + {self.name('(n,)')}[None, :]",
-                lambda: f"{a} @ {self.value('(n,n)')} * 0.2",
-                lambda: (
-                    f"np.stack([{self.name('(n,)')}, {self.name('(n,)')}, {self.name('(n,)')}])"
-                ),
-                lambda: f"{a}.T.reshape(3, 4)",
-                lambda: f"{a}[::-1, ::-1]",
-                lambda: f"{a} - np.mean({a}, axis=1, keepdims=True)",
-                lambda: f"np.broadcast_to({self.name('(n,)')}, (3, 4))",
-            ]
-        if shape == "(n,n)":
-            options += [
-                lambda: f"{a}.T",
-                lambda: f"({a} + {a}.T) * 0.5",
-                lambda: f"np.linalg.inv({a} * 0.05 + 3.0 * np.eye(4))",
-                lambda: f"np.linalg.solve({a} * 0.05 + 3.0 * np.eye(4), {b})",
-                lambda: f"np.tril({a})",
-            ]
-        return self.pick(options)()
+        return self.filled(self.pick(ANY_SHAPE + OF_SHAPE[shape]), a=a, b=b)
 
     # -- statements ----------------------------------------------------------------------------
 
@@ -290,6 +289,34 @@ class Program:
         self.emit(f"{view} *= {self.value('()')}")
         self.emit(f"{name}[1] += 0.5")
         self.emit(f"{view}[0] = {view}[1] * {self.number()}")
+
+
+class _Drawn(dict):
+    """What the {names} of a text stand for."""
+
+    def __init__(self, program: Program, given: dict[str, str]):
+        super().__init__(given)
+        self.program = program
+
+    def __missing__(self, name: str) -> str:
+        program, r = self.program, self.program.random
+        return str(
+            {
+                "number": program.number,
+                "scalar": program.scalar,
+                "condition": program.condition,
+                "vector": lambda: program.name("(n,)"),
+                "matrix": lambda: program.name("(m,n)"),
+                "some_number": lambda: program.value("()"),
+                "some_vector": lambda: program.value("(n,)"),
+                "some_square": lambda: program.value("(n,n)"),
+                "place": lambda: r.randrange(N),
+                "signed_place": lambda: r.randrange(-N, N),
+                "row": lambda: r.randrange(M),
+                "signed_row": lambda: r.randrange(-M, M),
+                "sin_or_tanh": lambda: "sin" if r.random() < 0.5 else "tanh",
+            }[name]()
+        )
 
 
 def compiled(source: str, seed: int) -> Any:

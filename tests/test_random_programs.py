@@ -82,26 +82,24 @@ def smooth_quotient(fun, args, direction):
     return rough[1]
 
 
-@settings(
+SEEDS = st.integers(0, 2**32 - 1)
+many = settings(
     max_examples=PROGRAMS,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(st.integers(0, 2**32 - 1))
+
+
+@many
+@given(SEEDS)
 def test_random_programs(seed):
     run_program(seed)
 
 
-@settings(
-    max_examples=PROGRAMS,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-@given(st.integers(0, 2**32 - 1))
+@many
+@given(SEEDS)
 def test_random_wild_programs(seed):
     run_program(seed, WildProgram)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from programs import SHAPES, Program, compiled
+from programs import Program, compiled
 
 PRELUDE = """
 K = 0.75
@@ -60,9 +60,81 @@ CHANGES = [
 ]  # fmt: skip
 
 
+# see programs.py; {k} is a number or the name of one, {v} that of a vector, {m} of a matrix
+ANY_SHAPE = [
+    "squash({a})",
+    "BOX({a})",
+    "(lambda t, u=K: t * u)({a})",
+    "functools.reduce(lambda p, q: p * 0.5 + q, [{a}, {b}, {a}])",
+    "np.clip({a}, -0.5, {number})",
+    "np.hypot({a}, 1.0 + abs({b}))",
+    "np.arctan2({a}, 2.0 + abs({b}))",
+    "np.fmin({a}, {b}) * TABLE[0]",
+    "np.logaddexp({a}, {b})",
+    "({a} if {condition} else {b})",
+    "np.exp(1j * {a}).imag",
+    "abs({a} + 1j * {b} + 0.5) * 0.5",
+    "jittape.jit(lambda t: np.cos(t) * {k})({a})",
+]
+OF_SHAPE = {
+    "()": [
+        "sum(positive({v})) * 0.2",
+        "collatz({a}, 3)",
+        "bubble({v})[{place}]",
+        "sorted({v}, key=lambda t: abs(t))[1]",
+        "sum(t * w for t, w in zip({v}, TABLE))",
+        "sum([t for t in {v} if t > {number}]) * 0.5",
+        "{{True: {a}, False: {b}}}[bool({a} > {b})]",
+        "functools.reduce(max, {v})",
+        "jittape.grad(lambda t: t * np.sin(t * {k}))({a})",
+        "jittape.grad(jittape.grad(lambda t: np.tanh(t * {k})))({a}) * 0.3",
+        "np.einsum('i,i->', {v}, WEIGHTS) * 0.3",
+        "WEIGHTS @ {v} * 0.3",
+        "np.interp({a}, [-2.0, 0.0, 1.0], [0.5, TABLE[0], -1.0])",
+        "math.sqrt({a} * {a} + 0.25) + math.exp(-abs({b}))",
+        "{v}[int(np.argmin({v}))] * MODES['b']",
+        "np.std({v}) + np.median({v})",
+        "np.linalg.norm({matrix}) * 0.2",
+        "divmod(abs({a}) + 0.3, 0.7)[1]",
+        "max(({a}, {b}, K))",
+    ],
+    "(n,)": [
+        "np.array([squash(t) for t in {a}])",
+        "np.array(bubble({a}))",
+        "np.vectorize(lambda t: t * K if t > 0 else t * t)({a})",
+        "np.where({a} > WEIGHTS, {a} * WEIGHTS, {b})",
+        "np.einsum('ij,j->i', {m}.T[:, :3], {a}[:3]) * 0.3",
+        "{a} * WEIGHTS + {b}[[1, 0, 3, 2]]",
+        "np.diff(np.append({a}, {k}))",
+        "np.take({a}, np.argsort({b}))",
+        "np.vstack([{a}, {b}]).max(axis=0)",
+        "jittape.jacobian(lambda q: np.tanh(q) * {k})({a}).sum(axis=0)",
+        "jittape.vjp(lambda q: q * q * {k}, {a})[1]({b})[0] * 0.3",
+        "jittape.hvp(lambda q: np.sum(np.sin(q) * q))({a}, {b}) * 0.3",
+        "jittape.vmap(lambda t: np.sin(t) * {k})({a})",
+        "np.flip({a}).cumsum() * 0.2",
+        "{m}[:, 1:].ravel()[:4]",
+        "np.outer({a}, {b})[:, {place}]",
+    ],
+    "(m,n)": [
+        "np.array([{vector} for _ in range(3)])",
+        "np.sort({a}, axis=1)",
+        "{a}[[2, 0, 1]] * WEIGHTS",
+        "np.einsum('ij,j->ij', {a}, {vector})",
+        "np.apply_along_axis(lambda r: r / (1.0 + r @ r), 1, {a})",
+        "np.concatenate([{a}[1:], {b}[:1]])",
+    ],
+    "(n,n)": [
+        "np.linalg.cholesky({a} @ {a}.T * 0.1 + np.eye(4))",
+        "{a} @ {b} * 0.1",
+        "np.triu({a}) + np.diag(WEIGHTS)",
+        "np.kron({a}[:2, :2], {b}[1:3, 1:3]) * 0.3",
+    ],
+}
+
+
 class WildProgram(Program):
     def __init__(self, seed: int):
-        self.in_loop = 0
         super().__init__(seed)
         self.source = PRELUDE + "\n" + self.source
         self.fun = compiled(self.source, seed)
@@ -95,83 +167,12 @@ class WildProgram(Program):
     def compute(self, shape: str) -> str:
         if self.random.random() < 0.55:
             return super().compute(shape)
-        a, b = self.value(shape), self.value(shape)
-        k = self.scalar()
-        options = [
-            lambda: f"squash({a})",
-            lambda: f"BOX({a})",
-            lambda: f"(lambda t, u=K: t * u)({a})",
-            lambda: f"functools.reduce(lambda p, q: p * 0.5 + q, [{a}, {b}, {a}])",
-            lambda: f"np.clip({a}, -0.5, {self.number()})",
-            lambda: f"np.hypot({a}, 1.0 + abs({b}))",
-            lambda: f"np.arctan2({a}, 2.0 + abs({b}))",
-            lambda: f"np.fmin({a}, {b}) * TABLE[0]",
-            lambda: f"np.logaddexp({a}, {b})",
-            lambda: f"({a} if {self.condition()} else {b})",
-            lambda: f"np.exp(1j * {a}).imag",
-            lambda: f"abs({a} + 1j * {b} + 0.5) * 0.5",
-            lambda: f"jittape.jit(lambda t: np.cos(t) * {k})({a})",
-        ]
+        given = {"a": self.value(shape), "b": self.value(shape), "k": self.scalar()}
         if shape == "()":
-            v = self.name("(n,)")
-            options += [
-                lambda: f"sum(positive({v})) * 0.2",
-                lambda: f"collatz({a}, 3)",
-                lambda: f"bubble({v})[{self.random.randrange(4)}]",
-                lambda: f"sorted({v}, key=lambda t: abs(t))[1]",
-                lambda: f"sum(t * w for t, w in zip({v}, TABLE))",
-                lambda: f"sum([t for t in {v} if t > {self.number()}]) * 0.5",
-                lambda: f"{{True: {a}, False: {b}}}[bool({a} > {b})]",
-                lambda: f"functools.reduce(max, {v})",
-                lambda: f"jittape.grad(lambda t: t * np.sin(t * {k}))({a})",
-                lambda: f"jittape.grad(jittape.grad(lambda t: np.tanh(t * {k})))({a}) * 0.3",
-                lambda: f"np.einsum('i,i->', {v}, WEIGHTS) * 0.3",
-                lambda: f"WEIGHTS @ {v} * 0.3",
-                lambda: f"np.interp({a}, [-2.0, 0.0, 1.0], [0.5, TABLE[0], -1.0])",
-                lambda: f"math.sqrt({a} * {a} + 0.25) + math.exp(-abs({b}))",
-                lambda: f"{v}[int(np.argmin({v}))] * MODES['b']",
-                lambda: f"np.std({v}) + np.median({v})",
-                lambda: f"np.linalg.norm({self.name('(m,n)')}) * 0.2",
-                lambda: f"divmod(abs({a}) + 0.3, 0.7)[1]",
-                lambda: f"max(({a}, {b}, K))",
-            ]
+            given["v"] = self.name("(n,)")
         if shape == "(n,)":
-            m = self.name("(m,n)")
-            options += [
-                lambda: f"np.array([squash(t) for t in {a}])",
-                lambda: f"np.array(bubble({a}))",
-                lambda: f"np.vectorize(lambda t: t * K if t > 0 else t * t)({a})",
-                lambda: f"np.where({a} > WEIGHTS, {a} * WEIGHTS, {b})",
-                lambda: f"np.einsum('ij,j->i', {m}.T[:, :3], {a}[:3]) * 0.3",
-                lambda: f"{a} * WEIGHTS + {b}[[1, 0, 3, 2]]",
-                lambda: f"np.diff(np.append({a}, {k}))",
-                lambda: f"np.take({a}, np.argsort({b}))",
-                lambda: f"np.vstack([{a}, {b}]).max(axis=0)",
-                lambda: f"jittape.jacobian(lambda q: np.tanh(q) * {k})({a}).sum(axis=0)",
-                lambda: f"jittape.vjp(lambda q: q * q * {k}, {a})[1]({b})[0] * 0.3",
-                lambda: f"jittape.hvp(lambda q: np.sum(np.sin(q) * q))({a}, {b}) * 0.3",
-                lambda: f"jittape.vmap(lambda t: np.sin(t) * {k})({a})",
-                lambda: f"np.flip({a}).cumsum() * 0.2",
-                lambda: f"{m}[:, 1:].ravel()[:4]",
-                lambda: f"np.outer({a}, {b})[:, {self.random.randrange(4)}]",
-            ]
-        if shape == "(m,n)":
-            options += [
-                lambda: f"np.array([{self.name('(n,)')} for _ in range(3)])",
-                lambda: f"np.sort({a}, axis=1)",
-                lambda: f"{a}[[2, 0, 1]] * WEIGHTS",
-                lambda: f"np.einsum('ij,j->ij', {a}, {self.name('(n,)')})",
-                lambda: f"np.apply_along_axis(lambda r: r / (1.0 + r @ r), 1, {a})",
-                lambda: f"np.concatenate([{a}[1:], {b}[:1]])",
-            ]
-        if shape == "(n,n)":
-            options += [
-                lambda: f"np.linalg.cholesky({a} @ {a}.T * 0.1 + np.eye(4))",
-                lambda: f"{a} @ {b} * 0.1",
-                lambda: f"np.triu({a}) + np.diag(WEIGHTS)",
-                lambda: f"np.kron({a}[:2, :2], {b}[1:3, 1:3]) * 0.3",
-            ]
-        return self.pick(options)()
+            given["m"] = self.name("(m,n)")
+        return self.filled(self.pick(ANY_SHAPE + OF_SHAPE[shape]), **given)
 
     def statement(self) -> None:
         if self.random.random() < 0.6:
@@ -282,6 +283,3 @@ class WildProgram(Program):
         self.emit(f"    key = int(t > 0) + int(t > {self.number()})")
         self.emit(f"    groups{name}[key] = groups{name}.get(key, 0.0) + t * t")
         self.emit(f"{name} = sum(k * g + 0.1 * g for k, g in groups{name}.items())")
-
-
-__all__ = ["SHAPES", "WildProgram"]
