@@ -70,6 +70,7 @@ def has_rule(op: Op) -> bool:
 
 
 def derivative(op: Op) -> str:
+    """The word for it that the tables have."""
     if has_rule(op):
         return "yes"
     if not op.flat:
@@ -80,6 +81,7 @@ def derivative(op: Op) -> str:
 
 
 def table_of(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
         cells = [" ".join(cell.split()).replace("|", "\\|") for cell in row]

@@ -1,5 +1,5 @@
-# ruff: noqa: E501 (tables)
 """Programs as scientists write them: integrators, iterations, stencils, filters of state."""
+# ruff: noqa: E501 (tables)
 
 import dataclasses
 import math

@@ -1,5 +1,5 @@
-# ruff: noqa: E501 (tables)
 """Programs as scientists write them: layers, geometry, signals, dynamic programming."""
+# ruff: noqa: E501 (tables)
 
 import functools
 import itertools

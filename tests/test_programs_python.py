@@ -1,6 +1,6 @@
-# ruff: noqa: E501 (tables)
 """Programs as scientists write them: Python's own means (containers, generators, exceptions,
 keywords) and NumPy's functions over functions."""
+# ruff: noqa: E501 (tables)
 
 import math
 from collections import defaultdict, namedtuple

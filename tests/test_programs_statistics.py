@@ -1,5 +1,5 @@
-# ruff: noqa: E501 (tables)
 """Programs as scientists write them: regression, likelihoods, clustering, sorting, sampling."""
+# ruff: noqa: E501 (tables)
 
 import math
 

@@ -61,6 +61,7 @@ class CacheInfo:
 
 
 def describe(slots: Iterable[Slot], traces: int, causes: Mapping[str, int], name: str) -> CacheInfo:
+    """What `cache_info()` returns for these slots."""
     keys = []
     for slot in list(slots):
         tapes = []

@@ -113,6 +113,7 @@ def _gradient(
 
 
 def split_aux(out: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
+    """(value, aux) of what the function returned; TypeError where has_aux asks for a pair."""
     if not has_aux:
         return out, None
     if not (isinstance(out, tuple) and len(out) == 2):

@@ -25,6 +25,7 @@ class Pattern:
 
 
 def row_numbers(pattern: Any) -> np.ndarray:
+    """The row of each nonzero."""
     return np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
 
 

@@ -58,6 +58,7 @@ class Call:
 
 
 def arguments(structure: tree.Structure, static: Sequence, arrays: Sequence[Any]) -> tuple:
+    """Positional arguments: the static leaves, and these arrays in the places of the others."""
     known = dict(static)
     rest = iter(arrays)
     leaves = [known[i] if i in known else next(rest) for i in range(tree.size(structure))]

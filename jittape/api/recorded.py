@@ -142,6 +142,7 @@ class _Memo(dict):
 
 
 def copied(static: dict[int, Any], state: State) -> dict[int, Any]:
+    """Copies of these leaves; what was there before the function ran is shared."""
     return copy.deepcopy(static, _Memo(state))
 
 

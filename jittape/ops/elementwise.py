@@ -32,6 +32,8 @@ UNARY_CASES = (Case(((3,),)), Case(((),), name="scalar"), Case(((2, 0),), name="
 
 
 def ufunc_infer(ufunc: np.ufunc) -> Callable[..., Aval]:
+    """Shape rule of a ufunc: broadcasting and its own choice of dtypes."""
+
     def infer(*avals: Aval) -> Aval:
         shapes = {a.shape for a in avals if a.shape}
         try:
@@ -49,6 +51,8 @@ def ufunc_infer(ufunc: np.ufunc) -> Callable[..., Aval]:
 
 
 def partial_vjp(partials: tuple[Partial, ...], selects: bool = False) -> Callable[..., Any]:
+    """Reverse rule from partial derivatives."""
+
     def vjp(g: Any, out: Any, *args: Any) -> tuple:
         return tuple([None if p is None else _times(g, p, out, args, selects) for p in partials])
 
@@ -56,6 +60,8 @@ def partial_vjp(partials: tuple[Partial, ...], selects: bool = False) -> Callabl
 
 
 def partial_jvp(partials: tuple[Partial, ...], selects: bool = False) -> Callable[..., Any]:
+    """Forward rule from partial derivatives."""
+
     def jvp(tangents: tuple, out: Any, *args: Any) -> Any:
         total = None
         for t, p in zip(tangents, partials, strict=True):

@@ -25,6 +25,7 @@ def general(*shape: int) -> np.ndarray:
 
 
 def hermitian(*shape: int) -> np.ndarray:
+    """A sample: symmetric, with distinct eigenvalues."""
     a = general(*shape)
     return a + np.swapaxes(a, -1, -2)
 
@@ -157,6 +158,8 @@ def check_matrix(name: str, a: Aval, square: bool = False) -> None:
 
 
 def square(name: str) -> Callable[..., Aval]:
+    """Shape rule: the same shape, of square matrices."""
+
     def infer(a: Aval, **params: Any) -> Aval:
         check_matrix(name, a, square=True)
         return a
@@ -165,6 +168,8 @@ def square(name: str) -> Callable[..., Aval]:
 
 
 def packed(name: str, length: Callable[..., int], square: bool = False) -> Callable[..., Aval]:
+    """Shape rule of results that are packed to one vector per matrix."""
+
     def infer(a: Aval, **params: Any) -> Aval:
         check_matrix(name, a, square)
         return aval((*a.shape[:-2], length(*a.shape[-2:], **params)), a.dtype)

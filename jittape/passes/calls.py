@@ -43,6 +43,7 @@ class Operand:
 
 
 def callable_here(s: Signature) -> bool:
+    """Whether there is a kernel for this instruction as a step of its own."""
     name, kind = s.op.name, s.op.kind
     if kind is Kind.PLACE:
         if any(a.dtype != s.out.dtype for a in s.avals):
@@ -123,6 +124,7 @@ def strided(
 
 
 def copied(src: Operand, dst: Operand, shape: tuple | None = None) -> list[Call]:
+    """Copy `src` to `dst`, or broadcast it over a shape."""
     shape = dst.shape if shape is None else shape
     return strided(
         ("move",), (3, src.itemsize), shape, [(src, src.over(shape)), (dst, dst.strides)]
@@ -130,6 +132,7 @@ def copied(src: Operand, dst: Operand, shape: tuple | None = None) -> list[Call]
 
 
 def filled(dst: Operand, low: int = 0, high: int = 0) -> list[Call]:
+    """Fill `dst` with the element whose bytes these two words hold."""
     size = int(np.prod(dst.shape, dtype=np.int64))
     dims = (size, 1, size, 0)
     data = (4, dst.itemsize, low, high)
@@ -185,6 +188,7 @@ def lower_call(
 
 
 def reduced(s: Signature, kernel: tuple, x: Operand, out: Operand) -> list[Call]:
+    """A reduction as fills and accumulating calls of the binary loop."""
     axes = {a % len(x.shape) for a in s.params[0]}
     it = iter(out.strides)
     over = tuple(0 if d in axes else next(it) for d in range(len(x.shape)))
@@ -195,6 +199,7 @@ def reduced(s: Signature, kernel: tuple, x: Operand, out: Operand) -> list[Call]
 
 
 def accumulated(s: Signature, kernel: tuple, x: Operand, out: Operand) -> list[Call]:
+    """A running reduction: the first element copied, then each from the one before it."""
     axis = s.params[0] % len(x.shape)
     n = x.shape[axis]
 
@@ -265,6 +270,7 @@ def factored(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) ->
 
 
 def factor_back(ops: list[Operand], out: Operand, temp: list[int]) -> list[Call]:
+    """The cotangent of stacked Cholesky factors."""
     calls: list[Call] = []
     low, g = (contiguous(o, temp, calls) for o in ops)
     batch = len(out.shape) - 2
@@ -278,6 +284,7 @@ def factor_back(ops: list[Operand], out: Operand, temp: list[int]) -> list[Call]
 
 
 def cofactors(a: Operand, out: Operand, temp: list[int]) -> list[Call]:
+    """The cofactors of stacked matrices."""
     det = Operand(TEMP, temp[0], (), (), 8)
     temp[0] += 64
     batch = len(out.shape) - 2
@@ -298,6 +305,7 @@ def readable(o: Operand, temp: list[int], calls: list[Call]) -> Operand:
 
 
 def indexed(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> list[Call]:
+    """Reads, writes and sums at integer indices."""
     calls: list[Call] = []
     name = s.op.name
     item = out.itemsize

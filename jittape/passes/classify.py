@@ -120,6 +120,7 @@ def fixed_rows(tape: Tape, used: list, inverse: Any) -> Any:
 
 
 def viewlike(s: Signature) -> bool:
+    """Whether the output may be a view of the operand."""
     if s.op.name == "stop_gradient":
         return s.out.size > 0
     if s.op.kind is Kind.LAYOUT:
@@ -222,6 +223,7 @@ def pokes(s: Signature, vs: list[View], large: bool, places: list) -> bool:
 
 
 def spaced(info: Info, vs: list[View]) -> Info:
+    """Fill in how the operands lie over the shape, and which columns suit them."""
     info.n = prod(info.shape)
     info.lines = tuple(tuple(views.lines_over(v, info.shape)) for v in vs)
     for lines in info.lines:
@@ -231,6 +233,7 @@ def spaced(info: Info, vs: list[View]) -> Info:
 
 
 def reduction(s: Signature, v: View, number: int) -> Info:
+    """What a reduction is: to one element, to rows, to columns, or a step of its own."""
     kernel = kernels.find(s)
     if kernel is None or kernels.identity(kernel[0], s.out.dtype) is None:
         return Info(number, HOST, s)

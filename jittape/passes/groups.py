@@ -44,6 +44,8 @@ class Arg:
 
 @dataclass(eq=False)
 class Micro:
+    """One kernel call per block."""
+
     kernel: tuple
     data: tuple | None
     dims: int
@@ -53,6 +55,8 @@ class Micro:
 
 @dataclass(eq=False)
 class Group:
+    """A loop over blocks: `prologue` for each chunk, `body` for each block, `combine` at last."""
+
     rows: int
     columns: int
     block_rows: int
@@ -67,10 +71,13 @@ class Group:
 
 
 def fused(data: tuple, args: list[Arg], dims: int, steps: tuple[int, ...]) -> Micro:
+    """A run of kernels as one."""
     return Micro(("strips",), data, dims, args, steps)
 
 
 class Lowering:
+    """The Group `g` of these instructions, which share a space."""
+
     def __init__(self, s: Schedule, places: Places, instructions: list[int]):
         self.s = s
         self.places = places

@@ -136,6 +136,7 @@ def kernel_table(w: Words, pairs: dict[tuple, int]) -> None:
 
 
 def operand(s: Schedule, places: Places, value: int) -> Operand:
+    """Where a value lies."""
     r = int(s.root[value])
     v = views.views[s.view[value]]
     offset = int(places.offset[r]) + v.offset
@@ -143,6 +144,7 @@ def operand(s: Schedule, places: Places, value: int) -> Operand:
 
 
 def call_words(w: Words, c: Call, temp_base: int) -> int:
+    """A Call as words; their place."""
     dims = w.share(tuple(c.dims))
     steps = w.share(tuple(c.steps))
     outer = w.put(*(x for row in c.outer for x in row)) if c.outer else 0
@@ -154,10 +156,12 @@ def call_words(w: Words, c: Call, temp_base: int) -> int:
 
 
 def group_args(g: Group) -> int:
+    """Words of scratch that the arguments of a group's kernels take, and some to spare."""
     return 16 + sum(len(m.args) for m in g.prologue) + sum(len(m.args) for m in g.body)
 
 
 def group_words(w: Words, g: Group) -> int:
+    """A Group as words; their place."""
     args: list[int] = []
     walkers: list[int] = []
     n_args = 0

@@ -43,6 +43,7 @@ class Recomputed:
 
 
 def recompute(s: Schedule, step: np.ndarray) -> Recomputed:
+    """Which values are computed again by their readers; see the text of this module."""
     tape = s.tape
     n, first = len(tape), tape.first
     found = Recomputed(np.zeros(tape.n_values, np.bool_), np.ones(n, np.bool_), [])

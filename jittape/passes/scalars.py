@@ -196,6 +196,7 @@ class Addresses:
 
 
 def halves(raw: bytes) -> tuple[int, int]:
+    """Up to eight bytes as two int32."""
     low, high = np.frombuffer(raw.ljust(8, b"\0"), np.int32)
     return int(low), int(high)
 
@@ -219,6 +220,7 @@ def write(s: Schedule, sig: Any, a: int, dst: int, at: Any, address: Any, call: 
 
 
 def one(s: Schedule, places: Places, i: int, address: Addresses, call: Any) -> list:
+    """The rows of one instruction."""
     info = s.infos[s.info[i]]
     sig = info.sig
     tape = s.tape

@@ -68,6 +68,7 @@ def relate(info: Info, columns: int) -> tuple[int, ...]:
 
 
 def choose_columns(infos: list[Info], counts: np.ndarray) -> dict[int, int]:
+    """Columns of each space: what most of its instructions would have, by weight."""
     votes: dict[int, dict[int, int]] = {}
     for info, count in zip(infos, counts, strict=True):
         c, weight = info.vote
@@ -78,6 +79,7 @@ def choose_columns(infos: list[Info], counts: np.ndarray) -> dict[int, int]:
 
 
 def schedule(tape: Tape) -> Schedule:
+    """Group the instructions of a tape; see the text of this module."""
     root, vid, is_view, copies, loads = aliases(tape)
     n = len(tape)
     first = tape.first

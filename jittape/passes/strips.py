@@ -110,6 +110,7 @@ def recognise(kernel: tuple, steps: Sequence[int]) -> tuple[str, str] | None:
 
 
 def key(arg: Any) -> Any:
+    """What tells arguments apart."""
     return id(arg.temp) if arg.temp is not None else (arg.slot, arg.offset, arg.step)
 
 

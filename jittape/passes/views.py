@@ -33,6 +33,7 @@ _table: dict = {}
 
 
 def view(shape: tuple, strides: tuple, offset: int, itemsize: int) -> View:
+    """The one View of this layout."""
     key = (shape, strides, offset, itemsize)
     found = _table.get(key)
     if found is None:
@@ -42,6 +43,7 @@ def view(shape: tuple, strides: tuple, offset: int, itemsize: int) -> View:
 
 
 def contiguous_strides(shape: tuple, itemsize: int) -> tuple:
+    """Strides in bytes of a row-major array."""
     strides = []
     step = itemsize
     for n in reversed(shape):
@@ -51,6 +53,7 @@ def contiguous_strides(shape: tuple, itemsize: int) -> tuple:
 
 
 def whole(shape: tuple, itemsize: int) -> View:
+    """A row-major array, from its start."""
     return view(shape, contiguous_strides(shape, itemsize), 0, itemsize)
 
 
@@ -74,6 +77,7 @@ def broadcast(v: View, shape: tuple) -> tuple:
 
 
 def lines_over(v: View, shape: tuple) -> list[tuple[int, int]]:
+    """`collapse` of the view over a shape that it broadcasts to."""
     found = v.spread.get(shape)
     if found is None:
         found = v.spread[shape] = collapse(shape, broadcast(v, shape))
