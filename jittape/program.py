@@ -6,6 +6,7 @@ Program to the kernels of the process at its first run.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from jittape.config import config
 from jittape.passes.components import take_apart
 from jittape.passes.disjoint import read_through
+from jittape.passes.expand import expand
 from jittape.passes.linear import pull_factors
 from jittape.passes.loops import plan_loop
 from jittape.passes.lower import lower
@@ -63,20 +65,27 @@ class Program:
 def compile_program(tape: Tape) -> Program:
     """simplify, schedule, plan memory, lower."""
     simple, origin = simplify(tape)
-    pulled = simple if config.bit_exact else pull_factors(simple)
-    if pulled is not simple:
-        simple, again = simplify(pulled)
-        origin = origin[again]
-    through = leave_out(read_through(simple))
-    if through is not simple:
-        simple, again = simplify(through)
-        origin = origin[again]
+
+    def improve(change: Callable[[Tape], Any]) -> None:
+        """change: Tape -> Tape, or (Tape, for each instruction which one it stems from)."""
+        nonlocal simple, origin
+        found = change(simple)
+        changed, stems = found if isinstance(found, tuple) else (found, None)
+        if changed is not simple:
+            simple, again = simplify(changed)
+            origin = origin[again if stems is None else stems[again]]
+
+    improve(leave_out)
+    before = None
+    while before is not simple:  # what is expanded may hold more
+        before = simple
+        improve(expand)
+    if not config.bit_exact:
+        improve(pull_factors)
+    improve(read_through)
     if not config.bit_exact:
         simple = triangular_solves(simple)
-    apart, again = take_apart(simple)
-    if apart is not simple:
-        simple, once_more = simplify(apart)
-        origin = origin[again][once_more]
+    improve(take_apart)
     s = schedule(simple)
     places = plan(s)
     words, relocations, _, code = lower(s, places)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from jittape.api.loop_body import Body, packing, stacked
 from jittape.api.loop_forward import batched_loop, jvp
 from jittape.api.loop_reverse import vjp, without_kept
 from jittape.api.loop_run import divided
+from jittape.api.loop_unrolled import unrolled
 from jittape.ops.declare import Kind, Op, Signature, declare, signature
 from jittape.types import Aval, aval
 
@@ -81,6 +82,7 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
 
     evaluate.into = into  # type: ignore[attr-defined]
     evaluate.without = _without  # type: ignore[attr-defined]
+    evaluate.expand = partial(unrolled, inexact=inexact)  # type: ignore[attr-defined]
     return evaluate
 
 

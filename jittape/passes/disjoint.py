@@ -18,13 +18,14 @@ from jittape.tape import Const, Tape, assemble, open_numbers
 DEEPEST = 256  # writes to look through
 
 
-def read_through(tape: Tape) -> Tape:
-    """The tape with slices of large, piecewise written arrays taken from the pieces."""
+def read_through(tape: Tape, least: int = SMALL) -> Tape:
+    """The tape with slices of piecewise written arrays of more than `least` elements taken from
+    the pieces."""
     used, inverse = tape.distinct
     names = {s.op.name for s in used}
     if config.bit_exact or "slice" not in names or not names & {"place", "add_at", "update"}:
         return tape
-    large = [k for k, s in enumerate(used) if s.op.name == "slice" and s.avals[0].size > SMALL]
+    large = [k for k, s in enumerate(used) if s.op.name == "slice" and s.avals[0].size > least]
     number = open_numbers(tape)
     consts = list(tape.consts)
     zeros: dict[Any, int] = {}

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from jittape.passes.disjoint import read_through
 from jittape.tape import Tape
 
 
 def leave_out(tape: Tape) -> Tape:
-    """The tape with such operands, literal arrays of zeros, left out."""
+    """The tape with such operands, literal arrays of zeros or pieces of such, left out."""
+    if not any(hasattr(s.op.evaluate, "without") for s in tape.distinct[0]):
+        return tape
+    tape = read_through(tape, 0)
     used, inverse = tape.distinct
     able = np.array([hasattr(s.op.evaluate, "without") for s in used], np.bool_)
-    if not able.any():
-        return tape
     changed: dict[int, tuple[int, list[int]]] = {}
     zero: dict[int, bool] = {}
     for i in np.flatnonzero(able[inverse]).tolist():
