@@ -68,7 +68,7 @@ def roots(p: Any) -> Any:
     if p.size == 1:
         return np.zeros(zeros, p.dtype)
     companion = np.vstack([(-p[1:] / p[0])[None], np.eye(p.size - 2, p.size - 1, dtype=p.dtype)])
-    from jittape.functions.linalg import real_if_possible
+    from jittape.functions.linalg import real_if_possible  # which most fits do not need
 
     found = real_if_possible(np.linalg.eigvals(companion), companion)
     return np.hstack([found, np.zeros(zeros, found.dtype)]) if zeros else found

@@ -9,7 +9,15 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from jittape.functions.creation import as_array, numeric
-from jittape.functions.shape import as_shape, atleast_1d, atleast_2d, atleast_3d, sliced, to_shape
+from jittape.functions.shape import (
+    as_shape,
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    moveaxis,
+    sliced,
+    to_shape,
+)
 from jittape.ops import shape as ops
 from jittape.ops.declare import Case
 from jittape.ops.reduce import broadcast_to
@@ -206,8 +214,6 @@ implements(np.dsplit, cases=(Case(((2, 1, 4), 2)),))(_split_along("dsplit", 3, 2
 
 @implements(np.unstack, cases=(Case(((2, 3),)), Case(((2, 3),), {"axis": 1})))
 def unstack(x: Any, /, *, axis: int = 0) -> tuple:
-    from jittape.functions.shape import moveaxis
-
     return tuple(moveaxis(as_array(x), axis, 0))
 
 

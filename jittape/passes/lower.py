@@ -10,7 +10,7 @@ import numpy as np
 
 from jittape.passes import classify as sch
 from jittape.passes import groups, scalars, views
-from jittape.passes.calls import TEMP, Call, Operand, lower_call
+from jittape.passes.calls import TEMP, Call, Operand, copied, lower_call
 from jittape.passes.groups import Group, Lowering, Micro
 from jittape.passes.memory import ARENA, FIRST_SLOT, Places
 from jittape.passes.schedule import Schedule
@@ -111,8 +111,6 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
             slot = FIRST_SLOT + s.tape.first + k
             dst = Operand(slot, 0, src.shape, views.whole(src.shape, item).strides, item)
             if s.tape.aval(v).size:
-                from jittape.passes.calls import copied
-
                 for c in copied(src, dst):
                     steps += [CALLS, 0, 0, -1]
                     todo.append((len(steps) - 3, c))  # type: ignore[arg-type]
