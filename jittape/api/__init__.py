@@ -1,6 +1,6 @@
 """What users call, and how a call is answered.
 
-The transforms, by the names that users know (others stand in jittape.check and jittape.tracing):
+The transforms, by the names that users know (check_grads: jittape.check):
     gradients  grad, value_and_grad, jvp, jit
     pullback   vjp
     jacobian   jacobian, hessian, hvp; with directions, holomorphic
