@@ -135,17 +135,34 @@ def test_ufunc_keywords():
     x = np.array([0.5, 2.0], np.float32)
     check(lambda x: np.exp(x, dtype=np.float64), x, order=1)
     check_value(lambda x: np.add(x, 1, dtype="f8"), x)
-    with pytest.raises(TraceError, match="where= without out="):
-        jittape.jit(lambda x: np.log(x, where=x > 1))(x)
+    # what NumPy leaves undefined is 0, without derivative
+    masked = jittape.value_and_grad(lambda x: np.sum(np.log(x, where=x > 1)))
+    for y in (x, x[::-1].copy(), x):
+        value, slope = masked(y)
+        assert value == np.log(y[y > 1])[0]
+        np.testing.assert_array_equal(slope, np.where(y > 1, 1 / y, 0))
+    check_value(lambda x: np.add(x, 1, signature="dd->d"), x)
+    check_value(lambda x: np.add(x, 1, signature=(None, None, "f8")), x)
+    with pytest.raises(ValueError, match="3 dtypes"):
+        jittape.jit(lambda x: np.add(x, 1, signature=("f8", "f8")))(x)
     with pytest.raises(TypeError, match="casting rule 'same_kind'"):
         jittape.jit(lambda x: np.add(x, 1j, dtype=np.float64))(x)
     with pytest.raises(TypeError, match="unexpected keyword"):
         jittape.jit(lambda x: np.add(x, 1, extobj=3))(x)
 
 
-def test_ufunc_methods_that_are_not_recorded():
-    with pytest.raises(TraceError, match="reduceat is not recorded"):
-        jittape.jit(lambda x: np.add.reduceat(x, [0, 1]))(X)
+def test_reduceat_and_at():
+    check(lambda x: np.add.reduceat(x, [0, 1]), X)
+    for ufunc in (np.multiply, np.maximum, np.logaddexp):
+
+        def scattered(x, ufunc=ufunc):
+            y = np.array([0.5, 2.0])
+            ufunc.at(y, [0, 1, 0, -2], np.concatenate([x, x * x])[:4])
+            return y
+
+        check(scattered, np.array([0.3, 0.7, 1.9]))
+    with pytest.raises(TraceError, match="one array of integers"):
+        jittape.jit(lambda x: np.multiply.at(np.ones(3), (np.array([0]),), x))(X[0])
 
 
 def test_errors_name_the_users_line():

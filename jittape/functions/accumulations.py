@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from jittape.errors import TraceError
+from jittape.functions.keys import non_negative
 from jittape.functions.reductions import (
     _UNSET,
     _summable,
@@ -24,10 +26,12 @@ from jittape.functions.reductions import (
 from jittape.functions.ufuncs import finish
 from jittape.ops import accumulate, reduce
 from jittape.ops.declare import Case, Op
+from jittape.ops.index import scatter_add
 from jittape.ops.shape import reshape
 from jittape.tracing.dispatch import implements
+from jittape.tracing.guards import pin
 from jittape.tracing.recorder import here
-from jittape.tracing.tracer import cast, tracer_method
+from jittape.tracing.tracer import Tracer, cast, tracer_method
 
 _CASES = (
     Case(((2, 3),)),
@@ -202,13 +206,38 @@ def ufunc_outer(ufunc: np.ufunc, a: Any, b: Any, **keywords: Any) -> Any:
     return ufunc(a.reshape((*a.shape, *(1,) * b.ndim)), b, **keywords)
 
 
-def _refused(name: str, instead: str) -> Callable:
-    def run(ufunc: np.ufunc, *args: Any, **keywords: Any) -> Any:
-        raise TraceError(f"{here()}: {ufunc.__name__}.{name} is not recorded by jittape; {instead}")
-
-    return run
-
-
-implements(np.ufunc.reduceat, differentiable=False)(
-    _refused("reduceat", "reduce the slices one by one")
+@implements(
+    np.ufunc.reduceat,
+    cases=(
+        Case((np.add, (5,), np.array([0, 2, 4]))),
+        Case((np.add, (5,), np.array([3, 1, 1, 4]))),
+        Case((np.add, (2, 5), np.array([0, 3])), {"axis": 1}),
+        Case((np.multiply, (5,), np.array([0, 3]))),
+        Case((np.maximum, (5, 2), np.array([1, 4, 0]))),
+    ),
+    kinks="as reduce; the positions are guarded where they are traced",
 )
+def ufunc_reduceat(
+    ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0, dtype: Any = None, out: Any = None
+) -> Any:
+    x = operand(array)
+    if dtype is not None:
+        x = cast(x, np.dtype(dtype))
+    axis = normalize_axis_index(axis, x.ndim)
+    starts = np.asarray(pin(indices) if isinstance(indices, Tracer) else indices)
+    n = x.shape[axis]
+    starts, _ = non_negative(starts, n, axis)
+    x = np.moveaxis(x, axis, 0)
+    stops = np.append(starts[1:], n)
+    # a slice that does not go forward is its first element
+    stops = np.where(stops > starts, stops, starts + 1)
+    if ufunc is np.add and x.dtype.kind in "fc":
+        lengths = stops - starts
+        which = np.repeat(np.arange(starts.size), lengths)
+        first = np.cumsum(lengths) - lengths
+        rows = np.arange(which.size) - first[which] + starts[which]
+        value = scatter_add(which, x[rows], n=starts.size)
+    else:
+        pairs = zip(starts.tolist(), stops.tolist(), strict=True)
+        value = np.stack([ufunc.reduce(x[i:j], axis=0) for i, j in pairs])
+    return finish(np.moveaxis(value, 0, axis), out)

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from jittape.errors import TraceError
+from jittape.functions.creation import as_array
 from jittape.functions.reductions import operand
 from jittape.ops import complexes
 from jittape.ops.declare import Case
 from jittape.tracing.dispatch import implements
-from jittape.tracing.recorder import here
 from jittape.tracing.tracer import cast
 
 _CASES = (
@@ -19,23 +18,46 @@ _CASES = (
     Case(((4,), (4,)), name="two variables"),
     Case(((5, 2),), {"rowvar": False}, "columns"),
 )
+_WEIGHTED = Case(
+    ((2, 3),), {"fweights": np.array([1, 3, 2]), "aweights": np.array([0.5, 1.0, 0.7])}, "weights"
+)
 
 
-@implements(np.cov, cases=(*_CASES, Case(((2, 4),), {"ddof": 0}, "ddof"), Case(((4,),))))
+@implements(np.cov, cases=(*_CASES, Case(((2, 4),), {"ddof": 0}, "ddof"), Case(((4,),)), _WEIGHTED))
 def cov(
     m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
     fweights: Any = None, aweights: Any = None, *, dtype: Any = None,
 ) -> Any:  # fmt: skip
-    if fweights is not None or aweights is not None:
-        raise TraceError(f"{here()}: numpy.cov is recorded without fweights= and aweights=")
     x = _variables(m, rowvar, dtype)
     if y is not None:
         x = np.concatenate([x, _variables(y, rowvar, dtype)], axis=0)
-    free = x.shape[1] - (ddof if ddof is not None else 0 if bias else 1)
-    x = x - x.mean(axis=1, keepdims=True)
-    other = x.T if x.dtype.kind != "c" else complexes.conjugate(x.T)
-    product = np.matmul(x, other) / x.dtype.type(max(free, 0))
+    used = ddof if ddof is not None else 0 if bias else 1
+    if fweights is None and aweights is None:
+        free: Any = max(x.shape[1] - used, 0)
+        x = x - x.mean(axis=1, keepdims=True)
+        right = x
+    else:
+        # sum(w) - ddof sum(w a) / sum(w), as NumPy's notes on cov
+        w: Any = np.ones(x.shape[1])
+        for given, name in ((fweights, "fweights"), (aweights, "aweights")):
+            if given is None:
+                continue
+            given = as_array(given)
+            if given.shape != (x.shape[1],):
+                raise RuntimeError(f"incompatible numbers of samples and {name}")
+            w = w * given
+        total = np.sum(w)
+        a = 1.0 if aweights is None else as_array(aweights)
+        free = total - used * np.sum(w * a) / total
+        x = x - (np.sum(x * w, axis=1) / total)[:, None]
+        right = x * w
+    other = right.T if x.dtype.kind != "c" else complexes.conjugate(right.T)
+    product = np.matmul(x, other) / cast(as_array(free), _real(x.dtype))
     return product.reshape(()) if product.shape == (1, 1) else product
+
+
+def _real(dtype: np.dtype) -> np.dtype:
+    return np.zeros(0, dtype).real.dtype
 
 
 def _variables(m: Any, rowvar: bool, dtype: Any) -> Any:

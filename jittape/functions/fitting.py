@@ -22,14 +22,13 @@ _AT = np.array([0.1, 0.4, 0.9, 1.6])
         Case(((4,), (4,), 1)),
         Case((_AT, (4, 2), 2), name="two sets"),
         Case((_AT, (4,), 1), {"w": np.array([1.0, 2.0, 1.0, 0.5])}, "weights"),
+        Case((_AT, (4,), 1), {"cov": True}, "covariance"),
     ),
 )
 def polyfit(
     x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: Any = None,
     cov: Any = False,
 ) -> Any:  # fmt: skip
-    if full or cov is not False:
-        raise TraceError(f"{here()}: polyfit with full= or cov= is not recorded by jittape")
     if deg < 0:
         raise ValueError("expected deg >= 0")
     x, y = as_array(x) + 0.0, as_array(y) + 0.0
@@ -47,10 +46,22 @@ def polyfit(
         left = left * weights[:, None]
         right = right * (weights[:, None] if y.ndim == 2 else weights)
     scale = np.sqrt((left * left).sum(axis=0))
-    c, _, rank, _ = np.linalg.lstsq(left / scale, right, rcond)
+    c, residuals, rank, s = np.linalg.lstsq(left / scale, right, rcond)
     if rank != order:
         warnings.warn("Polyfit may be poorly conditioned", np.exceptions.RankWarning, stacklevel=2)
-    return (c.T / scale).T
+    c = (c.T / scale).T
+    if full:
+        return c, residuals, rank, s, rcond
+    if not cov:
+        return c
+    base = np.linalg.inv(np.matmul(left.T, left))
+    if cov == "unscaled":
+        factor: Any = 1.0
+    elif x.size <= order:
+        raise ValueError("the number of data points must exceed order to scale the covariance")
+    else:
+        factor = residuals / (x.size - order)
+    return c, base * factor if y.ndim == 1 else base[:, :, None] * factor
 
 
 @implements(np.roots, cases=(Case((np.array([1.0, -4.0, 1.0]),)),))

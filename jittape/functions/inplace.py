@@ -19,6 +19,7 @@ from jittape.functions.shape import broadcast_to, to_shape
 from jittape.ops.elementwise import where as where_op
 from jittape.tracing.buffers import traced_handle
 from jittape.tracing.dispatch import implements
+from jittape.tracing.guards import pin
 from jittape.tracing.recorder import here
 from jittape.tracing.tracer import OUT, Tracer, cast, tracer_method, writers
 from jittape.tracing.views import ViewTracer, current, replace, store
@@ -157,10 +158,27 @@ def ufunc_at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     if ufunc == np.add or ufunc == np.subtract:
         replace(a, index_add(current(a), indices, b if ufunc == np.add else -b))
         return
-    raise TraceError(
-        f"{here()}: numpy.{ufunc.__name__}.at is not recorded; where no index occurs twice write "
-        f"a[indices] = np.{ufunc.__name__}(a[indices], ...), otherwise loop over the indices"
-    )
+    key = as_array(indices)
+    if key.dtype.kind == "b" or isinstance(indices, (tuple, slice)):
+        raise TraceError(
+            f"{here()}: numpy.{ufunc.__name__}.at is recorded for one array of integers; "
+            f"write a[indices] = np.{ufunc.__name__}(a[indices], ...)"
+        )
+    # each round takes the k-th occurrence of every index, so that none occurs twice in it
+    numbers = np.ravel(np.asarray(pin(key) if isinstance(key, Tracer) else key)) % a.shape[0]
+    if b is not None:
+        shape = (*key.shape, *a.shape[1:])
+        b = np.reshape(np.broadcast_to(b, shape), (numbers.size, *a.shape[1:]))
+    order = np.argsort(numbers, kind="stable")
+    run = numbers[order]
+    first = np.searchsorted(run, run)
+    occurrence = np.arange(run.size) - first
+    for k in range(int(occurrence.max(initial=-1)) + 1):
+        mine = np.sort(order[occurrence == k])
+        now = current(a)
+        old = now[numbers[mine]]
+        new = ufunc(old) if b is None else ufunc(old, b[mine])
+        replace(a, index_update(now, numbers[mine], cast(new, a.dtype)))
 
 
 @implements(np.copyto)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from jittape.errors import TraceError
 from jittape.functions.creation import as_array
 from jittape.functions.gather import rows
 from jittape.functions.shape import broadcast_to, moveaxis, sliced, to_shape
@@ -18,6 +19,7 @@ from jittape.tracing.recorder import here
 from jittape.tracing.tracer import Tracer, cast, tracer_method
 
 _INDEXED = ("reflect", "symmetric", "wrap")
+_STATISTICS = {"mean": "mean", "median": "median", "maximum": "max", "minimum": "min"}
 
 
 def _pairs(x: Any, ndim: int) -> list[tuple[Any, Any]]:
@@ -52,6 +54,9 @@ def _pairs(x: Any, ndim: int) -> list[tuple[Any, Any]]:
         Case(((3,),), {"pad_width": (4, 2), "mode": "wrap"}),
         Case(((3,),), {"pad_width": (2, 3), "mode": "linear_ramp", "end_values": 0.5}),
         Case(((3,),), {"pad_width": 2, "mode": "mean"}),
+        Case(((2, 4),), {"pad_width": 1, "mode": "median"}),
+        Case(((2, 4),), {"pad_width": (1, 1), "mode": "reflect", "reflect_type": "odd"}),
+        Case(((4,),), {"pad_width": (4, 2), "mode": "symmetric", "reflect_type": "odd"}),
     ),
 )
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
@@ -73,8 +78,10 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
             a = rows(a, np.pad(np.arange(a.shape[axis]), width, mode=mode), axis)
         elif mode == "linear_ramp":
             a = _ramps(a, axis, width, _pairs(kwargs.get("end_values", 0), a.ndim)[axis])
-        elif mode in ("mean", "maximum", "minimum"):
-            stat: Any = {"mean": np.mean, "maximum": np.max, "minimum": np.min}[mode]
+        elif mode in _INDEXED[:2]:
+            a = _odd(a, axis, width, mode)
+        elif mode in _STATISTICS:
+            stat: Any = getattr(np, _STATISTICS[mode])
             n = a.shape[axis]
             lengths = _pairs(kwargs.get("stat_length"), a.ndim)[axis]
             i, j = [n if k is None else min(int(k), n) for k in lengths]
@@ -83,7 +90,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         else:
             raise TypeError(
                 f"{here()}: pad with mode={mode!r} {kwargs or ''} is not recorded; use constant, "
-                "edge, reflect, symmetric, wrap, linear_ramp, mean, maximum or minimum"
+                "edge, reflect, symmetric, wrap, linear_ramp, mean, median, maximum or minimum"
             )
     return a
 
@@ -116,6 +123,21 @@ def _sides(a: Any, axis: int, width: tuple[int, int], before: Any, after: Any) -
             shape[axis] = n
             parts.append(broadcast_to(value, tuple(shape)))
     return ops.concatenate(*parts, axis=axis)
+
+
+def _odd(a: Any, axis: int, width: tuple[int, int], mode: str) -> Any:
+    """Twice the edge minus the mirrored elements."""
+    n, own = a.shape[axis], int(mode == "symmetric")
+    if max(width) >= n + own:
+        raise TraceError(
+            f"{here()}: pad with mode={mode!r}, reflect_type='odd' is recorded for widths below "
+            f"{n + own} here; pad repeatedly"
+        )
+    first, last = _edges(a, axis)
+    i, j = width
+    before = np.flip(sliced(a, axis, 1 - own, 1 - own + i), axis)
+    after = np.flip(sliced(a, axis, n - 1 + own - j, n - 1 + own), axis)
+    return ops.concatenate(2 * first - before, a, 2 * last - after, axis=axis)
 
 
 def _ramps(a: Any, axis: int, width: tuple[int, int], ends: tuple[Any, Any]) -> Any:

@@ -254,6 +254,9 @@ def linalg_vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
 
 def vecdot(x1: Any, x2: Any, /, **kwargs: Any) -> Any:
     """np.vecdot over the last axis: the first operand is conjugated."""
+    if kwargs.get("axis") is not None:
+        axis = kwargs.pop("axis")
+        return linalg_vecdot(x1, x2, axis=axis)
     if kwargs:
         raise TypeError(f"{here()}: vecdot does not record the keywords {sorted(kwargs)}")
     a, b = same_dtype(as_array(x1), as_array(x2))

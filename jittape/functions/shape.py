@@ -122,7 +122,7 @@ def _transpose(self: Tracer, *axes: Any) -> Any:
     return transpose(self, axes or None)
 
 
-@implements(np.matrix_transpose, cases=(Case(((2, 3, 4),)),))
+@implements(np.matrix_transpose, np.linalg.matrix_transpose, cases=(Case(((2, 3, 4),)),))
 def matrix_transpose(x: Any, /) -> Any:
     x = as_array(x)
     if x.ndim < 2:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from jittape.errors import TraceError
 from jittape.functions.creation import as_array
 from jittape.functions.gather import along
 from jittape.functions.shape import ravel, swapaxes
@@ -104,20 +103,3 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
     axis = normalize_axis_index(axis, found[0].ndim)
     moved = [swapaxes(k, axis, -1) for k in found]
     return swapaxes(ops.lexsort(*moved), axis, -1)
-
-
-def _refused(name: str, why: str) -> None:
-    def run(*args: Any, **kwargs: Any) -> Any:
-        raise TraceError(
-            f"{here()}: np.{name} is not recorded: {why}; pass jittape.stop_gradient(x), or call "
-            "it on plain arrays outside of the differentiated function"
-        )
-
-    implements(getattr(np, name), differentiable=False)(run)
-
-
-for _name in (
-    "unique unique_all unique_counts unique_inverse unique_values union1d intersect1d setdiff1d "
-    "setxor1d"
-).split():
-    _refused(_name, "the shape of its result depends on which values are equal")

@@ -26,14 +26,12 @@ _COMPLEX = Case((np.array([0.5 + 1.0j, -2.0 - 0.25j]),), name="complex")
 
 
 def finish(value: Any, out: Any, where: Any = True) -> Any:
-    """The result of a call that was given out= by position, or where= without out=."""
+    """The result of a call that was given out= by position, or where= without out=: the elements
+    that NumPy leaves undefined are 0 then, without derivative."""
     if out is not None:
         return lookup(OUT)(lambda: value, out, where=where)
     if where is not True:
-        raise TraceError(
-            f"{here()}: where= without out= leaves elements undefined; use np.where(mask, "
-            "value, other) to say what they are"
-        )
+        return e.where(condition(where), value, value.dtype.type(0))
     return value
 
 
@@ -55,20 +53,29 @@ def call_with_keywords(op: Op, inputs: tuple, kwargs: dict) -> Any:
     kwargs.pop("subok", None)
     if kwargs:
         raise TypeError(f"{here()}: {op.name} got unexpected keywords {sorted(kwargs)}")
-    if signature is not None:
-        raise TraceError(f"{here()}: {op.name}: signature= is not recorded; use dtype=")
-    if dtype is not None:
-        inputs = _at_dtype(ufunc, inputs, np.dtype(dtype), casting)
+    if dtype is not None or signature is not None:
+        inputs = _at_dtypes(ufunc, inputs, _loop(ufunc, dtype, signature), casting)
     return finish(op(*inputs), None, where)
 
 
 tracer.ufunc_keywords[0] = call_with_keywords
 
 
-def _at_dtype(ufunc: np.ufunc, inputs: tuple, dtype: np.dtype, casting: str) -> tuple:
+def _loop(ufunc: np.ufunc, dtype: Any, signature: Any) -> tuple:
+    """The dtypes of operands and result that dtype= or signature= ask for; None: any."""
+    if signature is None or isinstance(signature, type | np.dtype):
+        return (*(None,) * ufunc.nin, np.dtype(dtype if signature is None else signature))
+    if isinstance(signature, str):
+        signature = tuple(signature.replace("->", ""))
+    if len(signature) != ufunc.nin + ufunc.nout:
+        raise ValueError(f"a signature of {ufunc.__name__} has {ufunc.nin + ufunc.nout} dtypes")
+    return tuple([None if t is None else np.dtype(t) for t in signature])
+
+
+def _at_dtypes(ufunc: np.ufunc, inputs: tuple, loop: tuple, casting: str) -> tuple:
     operands = [as_operand(x) for x in inputs]
     given = [getattr(x, "dtype", None) or np.asarray(x).dtype for x in operands]
-    wanted = ufunc.resolve_dtypes((*given, None), signature=(*(None,) * ufunc.nin, dtype))
+    wanted = ufunc.resolve_dtypes((*given, None), signature=loop)
     for have, want in zip(given, wanted, strict=False):
         if not np.can_cast(have, want, casting=casting):  # type: ignore[arg-type]
             raise TypeError(

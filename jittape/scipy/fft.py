@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.scipy import dct  # noqa: F401  (its names record, too)
 from jittape.scipy.patches import stand_in
 
 _NAMES = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -232,3 +233,6 @@ def pinv(
 
 
 stand_in("scipy.linalg", {name: globals()[name] for name in __all__})
+# (what SciPy's array-API code calls: NumPy's function by parts that take arrays only)
+if "scipy._lib.array_api_compat.numpy.linalg" in sys.modules:
+    stand_in("scipy._lib.array_api_compat.numpy.linalg", {"solve": np.linalg.solve}, listed=False)

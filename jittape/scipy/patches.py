@@ -37,10 +37,13 @@ class PatchedSciPy(patches.Patched):
 _patched: list[tuple[dict[str, Any], str, Any, PatchedSciPy]] = []
 
 
-def stand_in(module: str, names: dict[str, Callable], inside: tuple[str, ...] = ()) -> None:
+def stand_in(
+    module: str, names: dict[str, Callable], inside: tuple[str, ...] = (), listed: bool = True
+) -> None:
     """While traces are open, these names of a SciPy module record by these functions.
 
-    inside: further modules, whose own Python code calls the functions by these names.
+    inside: further modules, whose own Python code calls the functions by these names. listed:
+    whether the op reference names them.
     """
     namespace = importlib.import_module(module).__dict__
     others = [vars(importlib.import_module(m)) for m in inside]
@@ -49,10 +52,14 @@ def stand_in(module: str, names: dict[str, Callable], inside: tuple[str, ...] = 
         if original is None:
             continue  # this version of SciPy does not have it yet
         stand = PatchedSciPy(original, record)
-        recorded.setdefault(module, []).append(name)
-        for place in (namespace, *others):
-            if place.get(name) is original:
-                _patched.append((place, name, original, stand))
+        if listed:
+            recorded.setdefault(module, []).append(name)
+        _patched.append((namespace, name, original, stand))
+        for place in others:
+            own = place.get(name)  # (the public one may be a wrapper of it)
+            if own is not None:
+                mine = stand if own is original else PatchedSciPy(own, record)
+                _patched.append((place, name, own, mine))
         patches.also(original, stand)
 
 

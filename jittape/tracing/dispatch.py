@@ -80,7 +80,11 @@ def lookup(func: Callable) -> Callable:
 # modules of jittape.functions that are loaded when a function of this part of NumPy first meets a
 # tracer and is in none of the modules that are loaded at once
 LATE = {
-    "numpy": ("calculus", "covariance", "einsum", "fitting", "ranges", "statistics"),
+    "numpy": (
+        *("calculus", "covariance", "einsum", "fitting", "polynomials", "quantiles", "ranges"),
+        *("sets", "statistics"),
+    ),
+    "numpy.lib.scimath": ("scimath",),
     "numpy.fft": ("fft",),
     "numpy.linalg": ("linalg", "norm"),
 }
@@ -110,7 +114,10 @@ def load_all() -> None:
         _load(part)
 
 
-SCIPY = ("scipy.special", "scipy.linalg", "scipy.fft", "scipy.stats", "scipy.sparse")
+SCIPY = (
+    *("scipy.special", "scipy.linalg", "scipy.fft", "scipy.stats", "scipy.sparse"),
+    *("scipy.integrate", "scipy.spatial", "scipy.signal", "scipy.ndimage"),
+)
 
 
 def load_scipy() -> bool:
