@@ -96,3 +96,10 @@ def test_the_design_names_every_part():
 def test_the_readme_names_all_that_is_public():
     words = set(re.findall(r"\w+", (ROOT / "README.md").read_text()))
     assert not set(jittape.__all__) - words
+
+
+def test_the_tests_that_the_design_names_exist():
+    text = (ROOT / "docs" / "design.md").read_text()
+    named = set(re.findall(r"`(test_[\w*]+\.py)`", text))
+    assert len(named) > 30
+    assert not [n for n in named if not list((ROOT / "tests").glob(n))]
