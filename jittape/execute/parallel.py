@@ -1,4 +1,4 @@
-"""Chunks of a group on Numba's threading layer, where jittape has no workers of its own (see
+"""Chunks of a job on Numba's threading layer, where jittape has no workers of its own (see
 pool.py). Imports Numba. One parallel sweep runs at a time (threads.py), since the workqueue layer
 aborts on concurrent calls; after fork() in the same process tree it stays serial, since no layer
 but tbb survives a fork. Compiled in each process that gets here: Numba's disk cache would not see
@@ -14,30 +14,30 @@ from numba import njit, prange
 
 from jittape.execute import library
 from jittape.execute.primitives import load8
-from jittape.execute.sweep import combine, run_chunk
+from jittape.execute.sweep import chunks_of, finish, run_job
 
 _process = os.getpid()
 
 
 @njit(parallel=True, nogil=True)
-def run_group(T, base, G, workers, stride):
-    chunks = load8(T + 8 * G + 24)
+def run_shared(T, base, job, workers, stride):
+    chunks = chunks_of(T, job)
     for w in prange(workers):
         for chunk in range(w, chunks, workers):
-            run_chunk(T, base, G, load8(base + 8) + w * stride, chunk)
-    combine(T, base, G)
+            run_job(T, base, job, load8(base + 8) + w * stride, chunk)
+    finish(T, base, job)
 
 
 class Prange:
     def __init__(self, workers: int):
         self.helpers = workers - 1
 
-    def run(self, linked: Any, ws: Any, group: int) -> None:
+    def run(self, linked: Any, ws: Any, job: int) -> None:
         if os.getpid() != _process:
-            library.function("run_alone")(linked.T, ws.base_address, group)
+            library.function("run_alone")(linked.T, ws.base_address, job)
             return
-        workers = min(self.helpers + 1, linked.workers)
-        run_group(linked.T, ws.base_address, group, workers, linked.stride)
+        workers = min(self.helpers + 1, linked.workers) if job > 0 else self.helpers + 1
+        run_shared(linked.T, ws.base_address, job, workers, linked.stride)
 
     def close(self) -> None:
         pass

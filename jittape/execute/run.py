@@ -13,6 +13,7 @@ from jittape.execute import address, choose, library, threads
 from jittape.execute.threads import threshold
 from jittape.ops.declare import Kind
 from jittape.passes import views
+from jittape.passes.lower import GROUP
 from jittape.passes.memory import FIRST_SLOT
 from jittape.program import Program
 
@@ -241,7 +242,8 @@ def resume(linked: Linked, ws: Workspace, stopped: list, inputs: Sequence[Any]) 
         if what == 3:
             raise IndexFailure(int(program.origin[i]))
         if what == 4:
-            threads.run_group(linked, ws, int(program.words[linked.steps + 4 * at + 1]))
+            kind, word = program.words[linked.steps + 4 * at : linked.steps + 4 * at + 2].tolist()
+            threads.run_shared(linked, ws, word if kind == GROUP else -word)
             at += 1
         elif what == 1:
             failure = _host(linked, ws, i, inputs, outs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from jittape.execute.parts import run_call, run_part
 from jittape.execute.primitives import (
     by_name,
     call_loop,
@@ -230,62 +231,39 @@ def combine(T, base, G):
         at += 64
 
 
-@exported
-def run_alone(T, base, G):
-    """A group on the calling thread."""
-    for chunk in range(load8(T + 8 * G + 24)):
-        run_chunk(T, base, G, load8(base + 8), chunk)
-    combine(T, base, G)
-    return 0
+@njit(nogil=True)
+def chunks_of(T, job):
+    """A job for the workers is a group's word, or minus that of a call that can be cut."""
+    return load8(T + 8 * job + 24) if job > 0 else load8(T - 8 * job)
 
 
 @njit(nogil=True)
-def run_call(T, base, at, status):
-    """A kernel over outer loops. `status` replaces the steps of kernels that may fail."""
-    at = T + 8 * at
-    fn = load8(at)
-    data = load8(at + 8)
-    n = load8(at + 16)
-    dims = T + 8 * load8(at + 24)
-    steps = status if status else T + 8 * load8(at + 32)
-    ndim = load8(at + 40)
-    outer = T + 8 * load8(at + 48)
-    p = local(8)
-    for k in range(n):
-        store8(p + 8 * k, load8(base + 8 * load8(at + 56 + 16 * k)) + load8(at + 64 + 16 * k))
-    if ndim == 0:
-        call_loop(fn, p, dims, steps, data)
-        return
-    width = 8 * (n + 1)
-    index = local(32)
-    q = local(8)
-    for d in range(ndim):
-        store8(index + 8 * d, 0)
-    while True:
-        for k in range(n):  # kernels may change their argument table
-            store8(q + 8 * k, load8(p + 8 * k))
-        call_loop(fn, q, dims, steps, data)
-        d = ndim - 1
-        while d >= 0:
-            line = outer + width * d
-            i = load8(index + 8 * d) + 1
-            if i < load8(line):
-                store8(index + 8 * d, i)
-                for k in range(n):
-                    store8(p + 8 * k, load8(p + 8 * k) + load8(line + 8 + 8 * k))
-                break
-            for k in range(n):
-                store8(p + 8 * k, load8(p + 8 * k) - (i - 1) * load8(line + 8 + 8 * k))
-            store8(index + 8 * d, 0)
-            d -= 1
-        if d < 0:
-            return
+def run_job(T, base, job, worker, chunk):
+    if job > 0:
+        run_chunk(T, base, job, worker, chunk)
+    else:
+        run_part(T, base, -job, chunk)
+
+
+@njit(nogil=True)
+def finish(T, base, job):
+    if job > 0:
+        combine(T, base, job)
+
+
+@exported
+def run_alone(T, base, job):
+    """A job on the calling thread."""
+    for chunk in range(chunks_of(T, job)):
+        run_job(T, base, job, load8(base + 8), chunk)
+    finish(T, base, job)
+    return 0
 
 
 @exported
 def sweep(T, base, code, step, threshold):
-    """Run from `step` on. Returns (what, step, address): see DONE... `threshold`: groups that
-    cost more are left to the parallel sweep; 0: none are. what = result & 7."""
+    """Run from `step` on. Returns (what, step, address): see DONE... `threshold`: groups and
+    calls that cost more are left to the workers; 0: none are. what = result & 7."""
     steps = T + 8 * load8(T)
     status = local(1)
     while True:
@@ -315,6 +293,11 @@ def sweep(T, base, code, step, threshold):
                 run_call(T, base, load8(row + 8), 0)
         elif kind == 3:
             return step * 8 + 1
+        elif kind == 4:
+            part = T + 8 * load8(row + 8)
+            if threshold > 0 and load8(part + 8) > threshold:
+                return step * 8 + 4
+            run_call(T, base, load8(part + 16), 0)
         else:
             return 0
         step += 1

@@ -64,18 +64,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
-def run_group(linked: Any, ws: Any, group: int) -> None:
-    """One group on several threads; on this one alone while another thread has the workers."""
+def run_shared(linked: Any, ws: Any, job: int) -> None:
+    """One job (a group's word, or minus that of a product) on several threads; on this one alone
+    while another thread has the workers."""
     global _pool
     if not _lock.acquire(blocking=False):
-        library.function("run_alone")(linked.T, ws.base_address, group)
+        library.function("run_alone")(linked.T, ws.base_address, job)
         return
     try:
         if _pool is None or _pool.helpers + 1 != _n:
             old, _pool = _pool, _make(_n)
             if old is not None:
                 old.close()
-        _pool.run(linked, ws, group)
+        _pool.run(linked, ws, job)
     finally:
         _lock.release()
 

@@ -7,7 +7,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from jittape.execute.primitives import exported, load8, store8
-from jittape.execute.sweep import combine, run_chunk
+from jittape.execute.sweep import chunks_of, finish, run_job
 
 _I64 = ir.IntType(64)
 
@@ -60,11 +60,11 @@ def system(typingctx, call, number, address, op, value):
 
 
 @njit(nogil=True)
-def take_chunks(control, T, base, G, worker):
-    chunks = load8(T + 8 * G + 24)
+def take_chunks(control, T, base, job, worker):
+    chunks = chunks_of(T, job)
     chunk = add(control + 64, 1)
     while chunk < chunks:
-        run_chunk(T, base, G, worker, chunk)
+        run_job(T, base, job, worker, chunk)
         chunk = add(control + 64, 1)
 
 
@@ -76,9 +76,11 @@ def work(control, index, call, number, spins):
         k = 0
         while peek(control + 8) == seen and k < spins:
             k += 1
+            if k & 4095 == 0:  # the caller may wait for this very core
+                system(call, number >> 32, 0, 0, 0)
         if peek(control + 8) == seen:
             add(control + 16, 1)
-            system(call, number, control + 8, 128, seen & 0x7FFFFFFF)
+            system(call, number & 0xFFFF, control + 8, 128, seen & 0x7FFFFFFF)
             add(control + 16, -1)
         if peek(control + 24) != 0:
             return 0
@@ -98,11 +100,11 @@ def work(control, index, call, number, spins):
 
 
 @exported
-def share(control, T, base, G, stride, call, number, helpers):
-    """Run group G with the workers' help."""
+def share(control, T, base, job, stride, call, number, helpers):
+    """Run a job (see sweep.py) with the workers' help."""
     store8(control + 32, T)
     store8(control + 40, base)
-    store8(control + 48, G)
+    store8(control + 48, job)
     store8(control + 56, stride)
     store8(control + 64, 0)
     add(control, 4294967296)
@@ -110,7 +112,7 @@ def share(control, T, base, G, stride, call, number, helpers):
     add(control + 8, 1 if generation < 0x7FFFFFF0 else -generation + 1)
     if peek(control + 16) > 0:
         system(call, number & 0xFFFF, control + 8, 129, helpers)
-    take_chunks(control, T, base, G, load8(base + 8))
+    take_chunks(control, T, base, job, load8(base + 8))
     add(control, -4294967296)
     k = 0
     while peek(control) != 0:
@@ -118,5 +120,5 @@ def share(control, T, base, G, stride, call, number, helpers):
         if k > 10000:  # a worker has lost its core: let it have this one
             system(call, number >> 32, 0, 0, 0)
             k = 0
-    combine(T, base, G)
+    finish(T, base, job)
     return 0

@@ -27,6 +27,7 @@ class Call:
     steps: tuple[int, ...]
     outer: list[tuple[int, ...]]
     checked: str = ""  # what follows where the kernel reports a failure: "index", or "host"
+    cut: products.Cut | None = None
 
 
 @dataclass(eq=False)
@@ -236,7 +237,9 @@ def product(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> 
     steps = (*last[1:], *core[0], *core[1], *core[2])
     args = [(o.slot, o.offset) for o in (a, b, out)]
     outer = [tuple(r) for r in loops]
-    return [*calls, Call(kernel or (), None, args, (last[0], m, k, n), steps, outer)]
+    dims = (last[0], m, k, n)
+    cut = None if outer or kernel is None else products.cut(kernel, dims, out.itemsize)
+    return [*calls, Call(kernel or (), None, args, dims, steps, outer, cut=cut)]
 
 
 def factored(s: Signature, ops: list[Operand], out: Operand, temp: list[int]) -> list[Call]:

@@ -20,6 +20,8 @@ from jittape.passes.schedule import Schedule
 BLOCK = 512  # elements
 DIMS_FULL, DIMS_ROW, DIMS_COLUMN, DIMS_ONE = range(4)
 CHUNK_BLOCKS = 8  # blocks per chunk, at least
+CHUNK_COST = 16_384  # element operations per chunk, about 5 us, from which on fewer blocks will do
+SHAREABLE = 131_072  # element operations of a group that several threads might share
 MAX_CHUNKS = 64
 
 
@@ -87,7 +89,10 @@ class Lowering:
         rows = n // c
         block = max(1, min(rows, BLOCK // c))
         blocks = -(-rows // block)
-        per = max(CHUNK_BLOCKS, -(-blocks // MAX_CHUNKS))
+        least = CHUNK_BLOCKS
+        if n * len(instructions) >= SHAREABLE:
+            least = min(least, -(-CHUNK_COST // (block * c * len(instructions))))
+        per = max(least, -(-blocks // MAX_CHUNKS))
         chunks = -(-blocks // per)
         self.g = Group(rows, c, block, chunks, per * block)
         self.c = c

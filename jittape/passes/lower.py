@@ -15,7 +15,7 @@ from jittape.passes.groups import Group, Lowering, Micro
 from jittape.passes.memory import ARENA, FIRST_SLOT, Places
 from jittape.passes.schedule import Schedule
 
-SCALARS, GROUP, CALLS, HOST, CHECK, END = range(6)
+SCALARS, GROUP, CALLS, HOST, SHARED, END = range(6)
 CHECKED = ("", "index", "host")  # execute/sweep.py knows these by number
 HEADER = 8  # words: steps, n inputs, input types, pairs of scalar kernels
 
@@ -102,7 +102,7 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
             pending = lower_call(info.sig, info.kernel, ops, out, bool(places.in_place[i]), temp)
             temp_top[0] = max(temp_top[0], temp[0])
             for c in pending:
-                steps += [CALLS, 0, CHECKED.index(c.checked), i]
+                steps += [SHARED if c.cut else CALLS, 0, CHECKED.index(c.checked), i]
                 todo.append((len(steps) - 3, c))  # type: ignore[arg-type]
     for k, v in enumerate(places.results):
         if v is not None:
@@ -150,6 +150,8 @@ def call_words(w: Words, c: Call, temp_base: int) -> int:
     flat = [x for p in places for x in p]
     at = w.put(0, 0, len(c.args), dims, steps, len(c.outer), outer, *flat)
     w.kernel(at, c.kernel, c.data)
+    if c.cut is not None:
+        return w.put(c.cut.chunks, c.cut.cost, at, c.cut.dimension, c.cut.per)
     return at
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -18,6 +19,9 @@ from jittape.passes.views import View
 # copies both operands from a million multiplications on, and is half as fast where one dimension
 # is short; with the right operand transposed it is slow at small sizes, too.
 COPYING = 1_000_000
+# From here on OpenBLAS uses its own threads, if it has several. These spin for milliseconds after
+# each product, on cores that other work then waits for: jittape's workers share `wide` instead.
+THREADED = 262_144
 NARROW = 16  # columns up to which `wide` wins with 16 vector registers, too (measured as Haswell)
 
 
@@ -30,9 +34,11 @@ def kernel(s: Signature, dims: tuple[int, int, int], right: tuple[int, ...]) -> 
         return blas
     m, k, n = dims
     own = choose(m, k, n, right[-1] != item)
+    if own is None and m * k * n > THREADED and m >= 4 and n >= 2 and blas_threads() > 1:
+        own = "wide"
     if own == "wide" and n > NARROW and not wide_vectors():
         own = None
-    if own is None or (own == "wide" and m * k * n > COPYING and blas_threads() > 1):
+    if own is None:
         return blas
     if own == "dots":
         return ("dots",) if item == 8 else ("product", (item,))
@@ -68,9 +74,52 @@ def choose(m: int, k: int, n: int, transposed: bool) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Cut:
+    """How a product is shared among threads: `chunks` parts of its (stack, rows, -, columns),
+    the last of which has what is left over. cost: in element operations, as a group's."""
+
+    dimension: int
+    per: int
+    chunks: int
+    cost: int
+
+
+PART = 400_000  # multiplications of a chunk, about 20 us, at least
+MOST_PARTS = 64
+ROWS = 24  # a multiple of the rows of each tile of execute/products.py
+ENOUGH_ROWS = 144  # of a chunk, so that its copy of the right operand costs less than 3 %
+
+
+def cut(kernel: tuple, dims: tuple[int, int, int, int], item: int) -> Cut | None:
+    """How to share a product of these dims (stack, m, k, n), or None. Each number comes out as if
+    it were not shared: `wide` sums by blocks of k that depend on n only where n is small."""
+    stack, m, k, n = dims
+    work = stack * m * k * n
+    chunks = min(MOST_PARTS, work // PART)
+    if chunks < 2:
+        return None
+    cost = work // 6
+    if stack > 1:
+        if kernel[0] == np.matmul and m * k * n > THREADED:
+            return None  # BLAS has its own threads
+        per = -(-stack // chunks)
+        return Cut(0, per, -(-stack // per), cost)
+    if kernel[0] != "wide":
+        return None
+    panel = 256 // item  # columns
+    if m < 2 * ENOUGH_ROWS and n >= 2 * panel:
+        columns = -(-n // chunks // panel) * panel
+        return Cut(3, columns, n // columns + (n % columns >= panel), cost)
+    rows = -(-m // chunks // ROWS) * ROWS
+    if m >= 2 * ENOUGH_ROWS:
+        rows = max(rows, ENOUGH_ROWS)
+    return Cut(1, rows, -(-m // rows), cost) if m > rows else None
+
+
 @cache
 def blas_threads() -> int:
-    """Threads that BLAS uses for large products: more than one are faster than `wide`."""
+    """Threads that BLAS uses for large products."""
     for name in ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "")
         if value.isdigit() and int(value) > 0:
