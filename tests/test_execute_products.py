@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jittape
-from jittape.execute import library
+from jittape.execute import library, threads
 from jittape.execute.address import data_address
 from jittape.execute.run import run
 from jittape.passes import products
@@ -52,6 +52,7 @@ SHAPES = {
         (25, 65, 100),
         (6, 2, 41),
         (24, 9, 64),
+        *((5, 1800, n) for n in range(1, 34, 4)),  # many rows in the panel, of each width
     ],
 }
 
@@ -123,3 +124,68 @@ def test_bit_exact_programs_use_numpys_loop():
     with jittape.config.override(bit_exact=True):
         program = compile_program(tape)
     assert [k[0] for _, k, _ in program.relocations if k[0] == np.matmul]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((1797, 64), (64, 100)),  # cut by rows
+        ((300, 1500), (1500, 5)),
+        ((100, 1797), (1797, 17)),  # few rows: the last chunk has what is left over
+        ((10, 1000), (1000, 250)),  # by columns
+        ((30, 700), (700, 1001)),
+        ((50, 40, 30), (50, 30, 40)),  # by the stack: own kernel
+        ((7, 65, 66), (7, 66, 67)),
+        ((40, 64, 32), (40, 32, 64)),  # BLAS's, where it uses one thread
+    ],
+    ids=str,
+)
+def test_products_come_out_the_same_on_several_threads(left, right, dtype, monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "2")
+    monkeypatch.setattr(products, "blas_threads", lambda: 2)
+    rng = np.random.default_rng(2)
+    # both operands also transposed, as in gradients
+    a, b = rng.normal(size=left).astype(dtype), rng.normal(size=right).astype(dtype)
+    at, bt = (np.ascontiguousarray(np.swapaxes(x, -1, -2)) for x in (a, b))
+    jobs = []
+    shared = threads.run_shared
+
+    def counted(linked, ws, job):
+        jobs.append(job)
+        shared(linked, ws, job)
+
+    monkeypatch.setattr(threads, "run_shared", counted)
+    before = threads.get_num_threads()
+    for fun, inputs in [
+        (lambda a, b: a @ b, (a, b)),
+        (lambda a, b: np.swapaxes(a, -1, -2) @ np.swapaxes(b, -1, -2), (at, bt)),
+    ]:
+        program = compile_program(jittape.trace(fun)(*inputs))
+        del jobs[:]
+        try:
+            threads.set_num_threads(1)
+            (one,) = run(program, inputs)
+            assert not jobs
+            threads.set_num_threads(2)
+            (two,) = run(program, inputs)
+        finally:
+            threads.set_num_threads(before)
+        assert not products.wide_vectors() or (jobs and all(job < 0 for job in jobs))
+        np.testing.assert_array_equal(one, two)
+        tolerance = 1e-3 if dtype is np.float32 else 1e-10
+        np.testing.assert_allclose(two, a @ b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("m", [1, 4, 25, 143, 144, 287, 288, 1797, 100_003])
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 250, 1001])
+@pytest.mark.parametrize("stack", [1, 3, 64])
+def test_chunks_cover_all_of_a_product(m, n, stack):
+    for item, kernel in product((4, 8), ("wide", "product")):
+        cut = products.cut((kernel, (item,)), (stack, m, 300, n), item)
+        if cut is None:
+            assert stack * m * 300 * n < 2 * products.PART or (stack == 1 and kernel != "wide")
+            continue
+        whole = (stack, m, 300, n)[cut.dimension]
+        last = whole - cut.per * (cut.chunks - 1)
+        assert 0 < last < 2 * cut.per and 1 < cut.chunks <= products.MOST_PARTS

@@ -4,8 +4,7 @@ prange would do (see parallel.py, used elsewhere), but its join waits for every 
 layer: on two cores with other work on them that was measured at 8 ms per group against 0.1 ms of
 work, and the workqueue layer aborts on concurrent calls and hangs after fork. Here the calling
 thread starts on the chunks at once and waits only for chunks that a worker has taken; a worker
-that is not scheduled in time costs nothing. Workers sleep on a futex, after spinning
-briefly.
+that is not scheduled in time costs nothing. Workers sleep on a futex, after spinning briefly.
 
 Partial results belong to chunks, so results do not depend on who computed what.
 """
@@ -46,7 +45,7 @@ class Pool:
         self.share = library.function("share")
         work = library.function("work")
         for k in range(1, workers):
-            args = (self.control, k, self.call, FUTEX | YIELD << 32, SPINS)
+            args = (self.control, k, self.call, FUTEX, SPINS)
             t = threading.Thread(target=work, args=args, daemon=True, name=f"jittape-{k}")
             t.start()
             self.threads.append(t)

@@ -126,8 +126,8 @@ def _wide(lane, unit, item, pointer, load):
         c0 = load8(steps + 56)
         panel = local(PANEL)
         rest = local(REST)
-        most = min((n + unit - 1) // unit, WIDEST)
-        blocks = (k * most * unit + PANEL - 1) // PANEL
+        widest, _ = panel_of(min((n + unit - 1) // unit, WIDEST))
+        blocks = (k * PANELS[widest][0] * unit + PANEL - 1) // PANEL
         if k > DEPTH * blocks:
             blocks = (k + DEPTH - 1) // DEPTH
         for _ in range(load8(dims)):

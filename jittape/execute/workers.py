@@ -76,11 +76,9 @@ def work(control, index, call, number, spins):
         k = 0
         while peek(control + 8) == seen and k < spins:
             k += 1
-            if k & 4095 == 0:  # the caller may wait for this very core
-                system(call, number >> 32, 0, 0, 0)
         if peek(control + 8) == seen:
             add(control + 16, 1)
-            system(call, number & 0xFFFF, control + 8, 128, seen & 0x7FFFFFFF)
+            system(call, number, control + 8, 128, seen & 0x7FFFFFFF)
             add(control + 16, -1)
         if peek(control + 24) != 0:
             return 0
