@@ -47,6 +47,7 @@ def load() -> None:
     """Complete the tables with what is loaded late, and with SciPy's special functions where SciPy
     is installed."""
     load_all()
+    import_module("jittape.functions.cmath")
     for name in jittape.__all__:
         getattr(jittape, name)
     if find_spec("scipy") is not None:

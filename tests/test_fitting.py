@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.polynomial import Chebyshev, Polynomial, chebyshev, legendre
 from sequences import follow
 
 AT = np.array([0.1, 0.4, 0.9, 1.6])
@@ -16,6 +17,13 @@ def parts(x):
     return np.sum(np.abs(z) ** 2) + np.sum(w.imag * w.real)
 
 
+def polynomials(c):
+    p = Polynomial(c)
+    q = np.poly1d(c)
+    total = p.deriv()(0.3) + p.integ()(0.4) + (p * p - p)(c[0]) + Chebyshev(c).deriv(2)(0.2)
+    return total + q(0.5) * q.deriv()(0.2) + chebyshev.chebval(0.3, c) + legendre.legval(0.2, c)
+
+
 PROGRAMS = {
     "polyfit": (lambda x: np.polyfit(AT, x, 2)[1] + np.polyfit(x, AT, 1)[0], (4,)),
     "roots": (lambda x: np.sum(np.abs(np.roots(np.concatenate([[1.0], x]))) ** 2), (3,)),
@@ -25,6 +33,7 @@ PROGRAMS = {
     "edges": (lambda x: np.sum(np.histogram(x, 3)[1] ** 2) + np.histogram(x, 3)[0][1], (4,)),
     "arange": (lambda x: np.sum(np.arange(x[0], x[0] + 2.9, 0.5 + x[1] ** 2)) ** 2, (2,)),
     "parts": (parts, (3,)),
+    "polynomial classes": (polynomials, (4,)),
 }
 
 

@@ -419,3 +419,39 @@ def _norm_of_filled(s, x):
     y[0] = s * x[1]
     y[1:] = s**2
     return squares(y)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: written(lambda m: m.flat.__setitem__(slice(None, None, 4), x)),
+        lambda x: written(lambda m: m.flat.__setitem__(1, x[0])) + x[1],
+        lambda x: written(lambda m: setattr(m, "flat", x)),
+        lambda x: written(lambda m: setattr(m.T, "flat", [x[0], 2.0])),
+        lambda x: written(lambda m: m.T.flat.__setitem__(1, 5.0), np.outer(x, x)),
+        lambda x: written(lambda m: m.T.flat.__setitem__([2, 5], x[:2] ** 2), np.outer(x, x)),
+        lambda x: written(lambda m: setattr(m[:, ::-1], "flat", x), np.outer(x, x)),
+        lambda x: np.outer(x, x).view()[0] * np.outer(x, x).T.flat[1:4],
+    ],
+)
+def test_flat(f):
+    check(f, np.array([0.5, 1.2, -0.7]))
+
+
+def written(write, m=None):
+    m = np.ones((3, 3)) if m is None else m
+    write(m)
+    return m @ m * np.array(list(m.flat)).reshape(3, 3)
+
+
+def test_flat_of_a_transposed_array_follows_writes():
+    def f(x):
+        m = x[:, None] * np.ones((1, 2))
+        flat = m.T.flat
+        before = flat[1]
+        m[1, 0] = 5 * x[0]
+        return before + flat[1] ** 2
+
+    check(f, np.array([0.5, 1.2, -0.7]))
+    with pytest.raises(TraceError, match=r"test_inplace\.py:\d+: a view .* x\[..., 0\]"):
+        jittape.grad(lambda x: x.view(complex).real.sum())(np.ones(4))

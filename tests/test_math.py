@@ -1,7 +1,9 @@
 """Python's math on traced numbers."""
 
+import cmath
 import math
 import warnings
+from cmath import exp as complex_exp
 from math import atan2
 from math import sin as sine
 
@@ -46,6 +48,9 @@ def test_of_one_number(name):
         lambda x, y: math.copysign(x, -y),
         lambda x, y: math.fsum([x, y, 1.0]),
         lambda x, y: math.prod([x, y, 2.0], start=3),
+        lambda x, y: math.fsum(t * t for t in (x, y, 1.0)) + math.prod(map(abs, (2.0, x))),
+        lambda x, y: math.prod((2.0, 3.0), start=x) * math.dist((1.0, 2.0), iter([x, y])),
+        lambda x, y: math.remainder(x, y) + math.remainder(5 * x, 0.8) + math.remainder(2.5, y),
         lambda x, y: math.modf(x)[0] * y,
         lambda x, y: x * math.isclose(y, 0.6) + y * math.isfinite(x),
         lambda x, y: x * math.floor(y + 3) * math.ceil(x) + math.trunc(y),
@@ -76,8 +81,70 @@ def test_errors_are_maths():
         jittape.grad(lambda x: math.exp(x))(1000.0)
     with pytest.raises(TypeError, match="number"):
         jittape.grad(lambda x: math.sin(x))(np.ones(3))
-    with pytest.raises(TraceError, match=r"test_math\.py:\d+: math\.remainder"):
-        jittape.grad(lambda x: math.remainder(x, 2.0))(1.0)
+    with pytest.raises(ValueError):
+        jittape.grad(lambda x: math.remainder(x, 0.0))(1.0)
+    with pytest.raises(TraceError, match=r"test_math\.py:\d+: math\.frexp"):
+        jittape.grad(lambda x: math.frexp(x)[0])(1.0)
+
+
+def test_remainder_is_maths_to_the_last_bit():
+    f = jittape.jit(math.remainder)
+    for x in (0.0, 0.5, 1.0, 1.5, 2.5, 3.0, 4.5, 5.0, 7.3, 1e17, 2.9999999999999996):
+        for y in (1.0, 2.0, -3.0, 0.3, math.inf):
+            for v in (x, -x):
+                assert f(v, y) == math.remainder(v, y), (v, y)
+
+
+def test_functions_of_math_themselves():
+    assert jittape.grad(math.sin)(0.5) == math.cos(0.5)
+    assert jittape.value_and_grad(math.fsum)((1.0, 2.0)) == (3.0, (1.0, 1.0))
+
+
+COMPLEX = {
+    "sqrt": cmath.sqrt, "exp": cmath.exp, "log": cmath.log, "log10": cmath.log10,
+    "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "sinh": cmath.sinh, "cosh": cmath.cosh,
+    "tanh": cmath.tanh, "asin": cmath.asin, "acos": cmath.acos, "atan": cmath.atan,
+    "asinh": cmath.asinh, "acosh": cmath.acosh, "atanh": cmath.atanh,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_of_one_complex_number(name):
+    plain = COMPLEX[name]
+
+    def value(x, y):
+        z = getattr(cmath, name)(x + 1j * y)
+        return z.real + 2.0 * z.imag + getattr(cmath, name)(-0.3 - x * x).imag
+
+    check(value, 0.3, 0.4, value_rtol=1e-12)
+    assert getattr(cmath, name) is plain
+
+
+def test_complex_numbers_of_real_ones():
+    def value(x, y):
+        r, phi = cmath.polar(x + 1j * y)
+        z = cmath.rect(r, 2 * phi) * complex_exp(1j * x) + cmath.log(x, 2) + cmath.sqrt(-y)
+        near = cmath.isclose(x, 0.7, abs_tol=0.1)
+        return abs(z) + cmath.phase(z) + x * near + y * cmath.isfinite(z)
+
+    check(value, 0.7, 0.6, value_rtol=1e-12)
+
+
+def test_errors_are_cmaths():
+    def f(x):
+        try:
+            return cmath.log(x).real
+        except ValueError:
+            return 3 * x
+
+    g = jittape.value_and_grad(f)
+    for x, expected in ((2.0, (math.log(2), 0.5)), (0.0, (0.0, 3.0)), (-4.0, (math.log(4), -0.25))):
+        assert g(x) == pytest.approx(expected, rel=1e-14)
+        assert g(x) == pytest.approx(expected, rel=1e-14)
+    with pytest.raises(OverflowError):
+        jittape.grad(lambda x: cmath.exp(x).real)(1000.0)
+    with pytest.raises(TypeError, match=r"test_math\.py:\d+: cmath.sin takes a number"):
+        jittape.grad(lambda x: cmath.sin(x))(np.ones(3))
 
 
 def test_a_handler_is_a_path():

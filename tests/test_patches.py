@@ -2,11 +2,12 @@
 
 import pickle
 import threading
+import types
 
 import numpy as np
 import pytest
 from numpy import zeros
-from oracle import check_value
+from oracle import check, check_value
 
 import jittape
 from jittape.tracing.patches import Patched
@@ -125,3 +126,59 @@ def test_interrupts_anywhere_leave_everything_usable():
     other.join(60)
     assert not other.is_alive()  # no lock is held
     assert jittape.grad(f)(X).tolist() == [2 * X[0] * X[1] ** 2, 2 * X[0] ** 2 * X[1], 0, 0]
+
+
+HELPERS = types.ModuleType("helpers")
+exec(
+    compile(
+        """
+from math import sqrt as root
+from numpy import empty, zeros
+
+def simulate(p):
+    u = zeros(3)
+    u[0] = p
+    for i in range(1, 3):
+        u[i] = u[i - 1] * p + root(p)
+    return u.sum()
+
+class Model:
+    def __init__(self, p):
+        self.p = p
+
+    def run(self):
+        out = empty(3)
+        out[:] = self.p
+        return out @ out
+""",
+        "helpers.py",
+        "exec",
+    ),
+    HELPERS.__dict__,
+)
+TABLE = {"simulate": HELPERS.simulate}
+HOLDER = types.SimpleNamespace(model=HELPERS.Model, parts=[HELPERS.simulate])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda p: HELPERS.simulate(p),
+        lambda p: HELPERS.Model(p).run(),
+        lambda p: TABLE["simulate"](p),
+        lambda p: HOLDER.model(p).run() * sum(part(p) for part in HOLDER.parts),
+        lambda p: getattr(HELPERS, "simulate")(p),  # noqa: B009
+    ],
+)
+def test_names_that_other_modules_import_record(f):
+    original = HELPERS.zeros
+    check(f, 1.3)
+    assert HELPERS.zeros is original is np.zeros
+
+
+def test_names_of_other_modules_outside_of_the_cache():
+    value, pullback = jittape.vjp(lambda p: HELPERS.Model(p).run(), 1.5)
+    assert (value, pullback(1.0)) == (6.75, (9.0,))
+    carry, _ = jittape.scan(lambda c, _: (HELPERS.simulate(c) * 0.1, c), 1.5, None, length=2)
+    once = HELPERS.simulate(1.5) * 0.1
+    assert carry == pytest.approx(HELPERS.simulate(once) * 0.1, rel=1e-14)

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 from oracle import check, check_value
 
 import jittape
 import jittape.numpy as jnp
+from jittape.errors import TraceError
 
 RNG = np.random.default_rng(8)
 M = RNG.normal(size=(2, 3))
@@ -22,6 +24,7 @@ V = RNG.normal(size=5)
         lambda x: x.ravel("F") ** 2,
         lambda x: x.transpose(1, 0) ** 2,
         lambda x: x.transpose((-1, 0)) ** 2,
+        lambda x: x.transpose(range(2)) * x.transpose(None).reshape(np.array([2, 3])),
         lambda x: x.swapaxes(0, 1) ** 2,
         lambda x: x[None].squeeze(0).repeat(2, axis=1) ** 2,
         lambda x: x.diagonal(1) * x.trace(),
@@ -181,3 +184,35 @@ def test_ragged_lists_and_object_arrays_are_refused():
         jittape.jit(lambda x: jnp.array([x[0], x]))(V)
     with pytest.raises(jittape.errors.TraceError, match="object"):
         jittape.jit(lambda x: jnp.array([x[0], x[1]], dtype=object))(V)
+
+
+def test_as_strided_follows_memory():
+    def f(x):
+        y = np.zeros(8)
+        early = as_strided(y, (4,), (16,))
+        y[1:-1] = x
+        windows = as_strided(y, (6, 3), y.strides * 2)
+        total = np.sum(windows**2)
+        y[3] = x[0] * 2
+        total = total + np.sum(windows**3) + np.sum(early**2)
+        m = np.outer(x, x)
+        as_strided(m, (6,), (sum(m.strides),))[:] = x * 0.5
+        t = m.T[::-1]
+        part = as_strided(t, (3, 2), (t.strides[0], 2 * t.strides[1]))
+        assert m.T.flags.f_contiguous and not t.flags.f_contiguous
+        return total + np.sum(part * np.arange(6).reshape(3, 2)) + m.sum()
+
+    check(f, np.linspace(0.5, 1.2, 6))
+    check(lambda x: np.sum(as_strided(x.T, (2, 2, 2), (8, 24, 8)) ** 3), np.ones((2, 3)) + 0.5)
+
+
+def test_as_strided_refuses():
+    with pytest.raises(TraceError, match=r"test_shape\.py:\d+: a write through .*as_strided"):
+
+        def write(x):
+            as_strided(x, (3, 3), (8, 8))[0] = 1.0
+            return x.sum()
+
+        jittape.grad(write)(np.ones(5))
+    with pytest.raises(ValueError, match=r"test_shape\.py:\d+: as_strided reads outside .* 0 to 5"):
+        jittape.grad(lambda x: as_strided(x, (3, 4), (8, 8)).sum())(np.ones(5))

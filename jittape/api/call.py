@@ -18,10 +18,12 @@ from jittape.api.run import GuardFailed, HostFailed, run
 from jittape.api.signature import Call, is_dynamic, matcher
 from jittape.api.state import State
 from jittape.config import config
-from jittape.errors import ImpureFunctionWarning, RetraceWarning
+from jittape.errors import ImpureFunctionWarning, RetraceWarning, TraceError
 from jittape.locks import ForkSafeLock
 from jittape.tape import Tape
 from jittape.tracing.embed import new_input, result_numbers
+from jittape.tracing.lost import explain
+from jittape.tracing.patches import reach
 from jittape.tracing.reach import reach_function
 from jittape.tracing.recorder import Trace, close_above, here, open_traces
 from jittape.tracing.tracer import Tracer
@@ -76,6 +78,7 @@ class Transformed:
         self.fun = fun
         self.made_by: tuple[Callable, tuple, dict[str, Any]] | None = None
         self._record = record
+        self._namespaces: tuple[dict, ...] = ()  # of the modules whose code may run
         self._argnums = tuple(argnums) if isinstance(argnums, (tuple, list)) else (argnums,)
         self._forget()
 
@@ -199,6 +202,7 @@ class Transformed:
             state = self._state(call)
         else:
             state = variant.state
+        self._namespaces = state.namespaces
         fresh, answer = self._trace(call)
         if config.debug_nans:
             _verify().check_finite(fresh.tape, call.inputs)
@@ -271,6 +275,10 @@ class Transformed:
         level = len(open_traces())
         try:
             return self._traced(call)
+        except (TypeError, ValueError, AttributeError) as e:
+            if not isinstance(e, TraceError):
+                explain(e)
+            raise
         finally:
             close_above(level)
 
@@ -279,6 +287,8 @@ class Transformed:
         trace = Trace(getattr(self.fun, "__qualname__", str(self.fun)))
         with np.errstate(all="ignore"), trace:
             reach_function(self.fun)
+            for namespace in self._namespaces:
+                reach(namespace)
             leaves = [
                 new_input(trace, x) if d else x
                 for x, d in zip(call.leaves, call.dynamic, strict=True)

@@ -1,4 +1,4 @@
-"""Objects of the standard library that hold a program's state: what to watch of each.
+"""Library objects that hold a program's state: what to watch of each.
 
 Their code is taken as fixed, so only the data counts: what a context variable is set to, what a
 weak reference points at, the contents of a ChainMap.

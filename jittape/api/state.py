@@ -69,6 +69,8 @@ class State:
         self.known = {id(a) for a, _ in reach.arrays}
         self.nbytes = sum(a.nbytes for a, _ in reach.arrays)
         self._held = reach
+        found = {id(f.__globals__): f.__globals__ for f, _ in reach.functions}
+        self.namespaces = tuple(found.values())  # of the code that may run
         self._calls = 0
         self.watches = tuple(_watches(reach))
         self.shadows = tuple((m.keys().isdisjoint, frozenset(n)) for m, n in reach.shadows.values())

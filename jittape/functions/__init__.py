@@ -5,6 +5,7 @@ from jittape.functions import (  # noqa: F401
     accumulations,
     creation,
     edit,
+    flat,
     gather,
     helpers,
     index,
@@ -18,6 +19,7 @@ from jittape.functions import (  # noqa: F401
     select,
     shape,
     sorting,
+    strided,
     ufuncs,
 )
 from jittape.tracing import boundary, lists, numba_functions, patches  # noqa: F401

@@ -14,7 +14,7 @@ import numpy as np
 
 from jittape.errors import TraceError
 from jittape.tracing.guards import concrete
-from jittape.tracing.patches import patch_math
+from jittape.tracing.patches import PatchedMathOfMany, patch_math
 from jittape.tracing.recorder import here
 from jittape.tracing.tracer import Tracer
 
@@ -159,10 +159,30 @@ def whole(name: str, ufunc: Any) -> Callable:
     return run
 
 
+def sumprod(p: Any, q: Any) -> Any:
+    """math.sumprod: the sum of products of two sequences."""
+    if len(p) != len(q):
+        raise ValueError("Inputs are not the same length")
+    return total("fsum")([a * b for a, b in zip(p, q, strict=True)])
+
+
+def remainder(x: Any, y: Any) -> Any:
+    """math.remainder: x less the nearest multiple of y, of two equally near ones the even. No
+    step of it rounds."""
+    size = np.abs(y)
+    rest = np.fmod(x, y)
+    tie = np.logical_and(2 * np.abs(rest) == size, np.abs(np.fmod(x, 2 * y)) >= size)
+    far = np.logical_or(2 * np.abs(rest) > size, tie)
+    return rest - np.where(far, np.copysign(size, rest), 0.0)
+
+
+function("remainder", remainder, lambda x, y: np.logical_and(y != 0, np.isfinite(x)))
 patch_math("hypot", hypot)
-patch_math("dist", dist)
-patch_math("fsum", total("fsum"))
-patch_math("prod", total("prod"))
+patch_math("dist", dist, PatchedMathOfMany)
+patch_math("fsum", total("fsum"), PatchedMathOfMany)
+patch_math("prod", total("prod"), PatchedMathOfMany)
+if hasattr(math, "sumprod"):
+    patch_math("sumprod", sumprod, PatchedMathOfMany)
 patch_math("isclose", isclose)
 for _name, _ufunc in {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite}.items():
     is_what(_name, _ufunc)
@@ -205,7 +225,7 @@ special("lgamma", "gammaln")
 
 # what has no derivative rule, or takes integers only, still must not see a bare float
 _INTEGERS = "comb factorial gcd isqrt lcm perm".split()
-_REFUSED = "frexp ldexp remainder nextafter ulp sumprod fma".split()
+_REFUSED = "frexp ldexp nextafter ulp fma".split()
 
 
 def _integers(name: str) -> Callable:

@@ -77,8 +77,10 @@ def matmul(x1: Any, x2: Any, /, out: Any = None, *, dtype: Any = None, **kwargs:
 
 @tracer_method("__matmul__")
 def _matmul(self: Tracer, other: Any) -> Any:
-    # (a sparse matrix of SciPy's knows its own product with an array)
-    return NotImplemented if hasattr(other, "_rmatmul_dispatch") else matmul(self, other)
+    # as arrays do: an object that is none of NumPy's and knows products (a sparse matrix) is asked
+    if hasattr(type(other), "__rmatmul__") and not hasattr(other, "__array_ufunc__"):
+        return NotImplemented
+    return matmul(self, other)
 
 
 @tracer_method("__rmatmul__")
@@ -248,28 +250,35 @@ def _chain(found: list[Any], cut: dict[tuple[int, int], int], i: int, j: int) ->
 
 @implements(np.linalg.vecdot, cases=(_PAIR, Case(((2, 3), (3,)))))
 def linalg_vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    a, b = np.moveaxis(as_array(x1), axis, -1), np.moveaxis(as_array(x2), axis, -1)
-    return vecdot(a, b)
+    return vecdot(x1, x2, axis=axis)
 
 
-def vecdot(x1: Any, x2: Any, /, **kwargs: Any) -> Any:
-    """np.vecdot over the last axis: the first operand is conjugated."""
-    if kwargs.get("axis") is not None:
-        axis = kwargs.pop("axis")
-        return linalg_vecdot(x1, x2, axis=axis)
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, keepdims: bool = False, **kwargs: Any) -> Any:
+    """np.vecdot over one axis: the first operand is conjugated."""
     if kwargs:
         raise TypeError(f"{here()}: vecdot does not record the keywords {sorted(kwargs)}")
     a, b = same_dtype(as_array(x1), as_array(x2))
+    if axis != -1:
+        a, b = np.moveaxis(a, axis, -1), np.moveaxis(b, axis, -1)
     if a.dtype.kind == "c":
         a = np.conjugate(a)
     if a.shape[-1] != b.shape[-1]:
         raise _mismatch("vecdot", a, b, -1, -1)
     y = ops.matmul(to_shape(a, (*a.shape[:-1], 1, a.shape[-1])), to_shape(b, (*b.shape, 1)))
-    return to_shape(y, y.shape[:-2])
+    y = to_shape(y, y.shape[:-2])
+    return np.expand_dims(y, axis) if keepdims else y
 
 
 if hasattr(np, "vecdot"):
-    implements(np.vecdot, cases=(_PAIR, Case(((2, 3), (3,)))))(vecdot)
+    implements(
+        np.vecdot,
+        cases=(
+            _PAIR,
+            Case(((2, 3), (3,))),
+            Case(((3, 2), (3, 2)), {"axis": 0}),
+            Case(((2, 3), (2, 3)), {"axis": 1, "keepdims": True}),
+        ),
+    )(vecdot)
 if hasattr(np, "matvec"):  # NumPy 2.2
     implements(np.matvec, cases=(Case(((2, 3), (3,))), Case(((4, 2, 3), (4, 3)))))(
         lambda x1, x2, /: matmul(as_array(x1), as_array(x2)[..., None])[..., 0]

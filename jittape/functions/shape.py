@@ -22,7 +22,7 @@ _MATRIX = Case(((2, 3),))
 
 def as_shape(shape: Any) -> tuple[int, ...]:
     """A shape given as an int or a sequence of ints (which may be traced: they are pinned)."""
-    if isinstance(shape, (tuple, list, np.ndarray)):
+    if isinstance(shape, (tuple, list, range)) or np.ndim(shape):
         return tuple(int(n.__index__()) for n in shape)
     return (int(shape.__index__()),)
 
@@ -88,9 +88,6 @@ def _ravel(self: Tracer, order: str = "C") -> Any:
 
 
 # iterated, indexed and written to like NumPy's flat iterator
-Tracer.flat = property(ravel)  # type: ignore[attr-defined]
-
-
 @tracer_method("flatten")
 def _flatten(self: Tracer, order: str = "C") -> Any:
     flat = ravel(self, order)
@@ -117,7 +114,7 @@ def transpose(a: Any, axes: Any = None) -> Any:
 
 @tracer_method("transpose")
 def _transpose(self: Tracer, *axes: Any) -> Any:
-    if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
+    if len(axes) == 1 and not hasattr(axes[0], "__index__"):
         (axes,) = axes
     return transpose(self, axes or None)
 

@@ -26,7 +26,7 @@ VIEWS = {
     *(np.broadcast_arrays, np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit, np.unstack),
     *(np.real, np.imag, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray),
     *(np.asarray_chkfinite, np.require, np.trim_zeros),
-    *(np.linalg.diagonal, np.linalg.matrix_transpose),
+    *(np.linalg.diagonal, np.linalg.matrix_transpose, np.lib.stride_tricks.as_strided),
 }
 # those of them whose result is contiguous, and how
 CONTIGUOUS = {

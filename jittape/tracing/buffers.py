@@ -272,14 +272,15 @@ def buffers_of(result: Any, args: Any = ()) -> Any:
         owner = _owner(result)
         for a in args:
             if a is result or (issubclass(type(a), np.ndarray) and _owner(a) is owner):
-                return _shared_view(result, a) if type(a) is Buffer else result
+                return shared_view(result, a) if type(a) is Buffer else result
         return result.view(Buffer)
     if type(result) is tuple or type(result) is list:
         return type(result)([buffers_of(r, args) for r in result])
     return result
 
 
-def _shared_view(result: np.ndarray, of: Buffer) -> Any:
+def shared_view(result: np.ndarray, of: Buffer) -> Any:
+    """result, whose memory is that of a Buffer, as a view of it."""
     view = result.view(Buffer)
     view._shared = of._memory
     of._memory.add(view)

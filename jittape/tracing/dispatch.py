@@ -66,6 +66,11 @@ def lookup(func: Callable) -> Callable:
     found = implementation(func)
     if found is None:
         name = getattr(func, "__name__", str(func))
+        if isinstance(func, np.ufunc) and name.endswith(" (vectorized)"):
+            raise TraceError(
+                f"{here()}: ufuncs that np.frompyfunc makes ({name.removesuffix(' (vectorized)')}) "
+                "are not recorded by jittape; use np.vectorize"
+            )
         # a ufunc does not say where it is from
         home = "numpy" if hasattr(np, name) else "scipy.special"
         name = f"{getattr(func, '__module__', None) or home}.{name}"
@@ -118,14 +123,15 @@ SCIPY = (
     *("scipy.special", "scipy.linalg", "scipy.fft", "scipy.stats", "scipy.sparse"),
     *("scipy.integrate", "scipy.spatial", "scipy.signal", "scipy.ndimage"),
 )
+_BESIDE = {m: f"jittape.{m}" for m in SCIPY} | {"cmath": "jittape.functions.cmath"}
 
 
-def load_scipy() -> bool:
-    """Declare what is recorded of the parts of SciPy that the user has imported by now (SciPy is
-    optional, and slow to import); whether any were new."""
-    new = [m for m in SCIPY if m in sys.modules and f"jittape.{m}" not in sys.modules]
+def load_beside() -> bool:
+    """Declare what is recorded of cmath and of the parts of SciPy (which is optional, and slow to
+    import), where the user has imported them by now; whether any were new."""
+    new = [ours for m, ours in _BESIDE.items() if m in sys.modules and ours not in sys.modules]
     for module in new:
-        import_module(f"jittape.{module}")
+        import_module(module)
     return bool(new)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from jittape.errors import LostGradientWarning, TraceError
 from jittape.ops.declare import signatures
-from jittape.tracing.recorder import FOREIGN, here
+from jittape.tracing.recorder import FOREIGN, INNER, here
 from jittape.tracing.tracer import Tracer
 
 # what makes a bare number on purpose
@@ -171,9 +171,62 @@ def _guess(frame: Any) -> Any:
 
 def refuse_array(t: Tracer) -> TraceError:
     """The error for C code that asks for an ndarray."""
+    called = _foreign_call()
+    if called:
+        return TraceError(
+            f"{here()}: {called} needs plain NumPy arrays and is not recorded by jittape; write it "
+            "with NumPy, wrap the call in jittape.custom_vjp, or pass jittape.stop_gradient(x) if "
+            "no derivative should flow through it"
+        )
     return TraceError(
         f"{here()}: a traced array is handed to code that needs a plain NumPy array: a list of "
         "traced values where an array is meant (wrap it in np.array), an array made outside of "
         "the traced function that is written to (copy it inside with np.array), or compiled code "
         "(wrap that in jittape.custom_vjp)"
     )
+
+
+def _foreign_call() -> str:
+    """The function of SciPy that the user's code called at this moment, or ""."""
+    frame: Any = sys._getframe(2)
+    called = None
+    while frame is not None and frame.f_code.co_filename.startswith(FOREIGN):
+        called = None if frame.f_code.co_filename.startswith(INNER) else frame
+        frame = frame.f_back
+    if called is None:
+        return ""
+    return f"{called.f_globals.get('__name__')}.{called.f_code.co_qualname}"
+
+
+def explain(error: BaseException) -> None:
+    """Add a note to an exception of compiled code, or of SciPy, that was handed a traced value: its
+    own text speaks of types that the user has never seen."""
+    tb = error.__traceback__
+    user: Any = None
+    foreign: Any = None
+    handed = "not Tracer" in str(error) or "not 'Tracer'" in str(error)
+    while tb is not None:
+        frame = tb.tb_frame
+        if not _is_foreign(frame):
+            user, foreign = tb, None
+        elif not frame.f_code.co_filename.startswith(INNER):
+            foreign = foreign or frame
+            handed = handed or any(isinstance(v, Tracer) for v in frame.f_locals.values())
+        tb = tb.tb_next
+    if user is None or not handed:
+        return
+    where = f"{user.tb_frame.f_code.co_filename}:{user.tb_lineno}"
+    called = "compiled code"
+    if foreign is not None:
+        called = f"{foreign.f_globals.get('__name__')}.{foreign.f_code.co_qualname}"
+    error.add_note(
+        f"{where}: {called} was called with traced values, and is not recorded by jittape; write "
+        "it with NumPy, wrap the call in jittape.custom_vjp, or pass jittape.stop_gradient(x) if "
+        "no derivative should flow through it"
+    )
+
+
+def _is_foreign(frame: Any) -> bool:
+    """Whether a frame is of SciPy's, NumPy's or our code; Cython's frames have no file."""
+    module = frame.f_globals.get("__name__") or ""
+    return frame.f_code.co_filename.startswith(FOREIGN) or module.startswith("scipy.")

@@ -21,8 +21,8 @@ from jittape.locks import ForkSafeLock
 from jittape.tracing import recorder
 from jittape.tracing.boundary import finished
 from jittape.tracing.buffers import buffers_of, holds, settled
-from jittape.tracing.dispatch import implementation, load_scipy, lookup
-from jittape.tracing.recorder import INNER, PACKAGE, Trace, open_traces
+from jittape.tracing.dispatch import implementation, load_beside, lookup
+from jittape.tracing.recorder import INNER, PACKAGE, WRITTEN_IN_NUMPY, Trace, open_traces
 from jittape.tracing.tracer import OUT, Tracer
 
 
@@ -43,7 +43,8 @@ class Patched:
             return self.original(*args, **kwargs)
         caller = sys._getframe(1).f_code.co_filename
         if caller.startswith(INNER) and (caller.startswith(PACKAGE) or not holds(args)):
-            return self.original(*args, **kwargs)
+            if not caller.startswith(WRITTEN_IN_NUMPY):
+                return self.original(*args, **kwargs)
         return self.run(args, kwargs)
 
     def run(self, args: tuple, kwargs: dict) -> Any:
@@ -94,18 +95,28 @@ ALIASING = {np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray}
 
 
 class PatchedMath(Patched):
-    """A function of math. record: what it is on tracers."""
+    """A function of math or cmath. record: what it is on tracers."""
+
+    direct = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         for a in args:
             if isinstance(a, Tracer):
                 return self.record(*args, **kwargs)  # type: ignore[misc]
-        if args and type(args[0]) in _SEQUENCES and holds(args[0]):
-            return self.record(*args, **kwargs)  # type: ignore[misc]
         return self.original(*args, **kwargs)
 
 
-_SEQUENCES = (list, tuple)
+class PatchedMathOfMany(PatchedMath):
+    """A function of math that takes iterables, generators included."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not open_traces():
+            return self.original(*args, **kwargs)
+        args = tuple([[*a] if hasattr(a, "__iter__") else a for a in args])
+        if any([type(a) is list and holds(a) for a in args]) or holds([*kwargs.values()]):
+            return self.record(*args, **kwargs)  # type: ignore[misc]
+        return self.original(*args, **kwargs)
+
 
 # functions that make arrays of which the user may own the only reference
 _CREATE = """
@@ -135,7 +146,7 @@ def also(original: Callable, stand: Patched) -> None:
 
 def recorded(function: Callable) -> Callable:
     """What a transform calls in place of this function, if it was given one of SciPy's itself."""
-    load_scipy()
+    load_beside()
     found = _originals.get(id(function))
     return function if found is None or not found[1].direct else found[1]
 
@@ -146,9 +157,9 @@ def patch_numpy(name: str, standin: Any) -> None:
     _numpy[name] = standin
 
 
-def patch_math(name: str, record: Callable) -> None:
+def patch_math(name: str, record: Callable, kind: type[PatchedMath] = PatchedMath) -> None:
     """While tracing, math.<name> called with a tracer is `record`."""
-    _math[name] = PatchedMath(getattr(math, name), record)
+    _math[name] = kind(getattr(math, name), record)
 
 
 # -- while traces are open -------------------------------------------------------------------
@@ -169,7 +180,7 @@ switches: list[tuple[Callable[[], None], Callable[[], None]]] = []
 def opened(trace: Trace) -> None:
     """A concrete trace opens in this thread."""
     global _modules
-    load_scipy()
+    load_beside()
     with _lock:
         first = not _open
         _open.add(id(trace))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from jittape.tracing import recorder
@@ -29,7 +29,8 @@ def reach_function(fun: Any) -> None:
 
 
 def _namespaces(fun: Any) -> list[dict]:
-    """The globals of this callable and of the functions that it names or closes over."""
+    """The globals of this callable and of the functions that it names or closes over, in other
+    modules and in classes, too."""
     found: dict[int, dict] = {}
     seen: set[int] = set()
     waiting = [fun]
@@ -42,6 +43,10 @@ def _namespaces(fun: Any) -> list[dict]:
             inner = getattr(f, attribute, None) if not isinstance(f, type) else None
             if callable(inner):
                 waiting.append(inner)
+        if isinstance(f, type):
+            waiting += [v for v in vars(f).values() if isinstance(v, FunctionType)]
+            waiting += f.__bases__
+            continue
         if not isinstance(f, FunctionType):
             call = vars(type(f)).get("__call__")  # an instance that is callable
             if isinstance(call, FunctionType):
@@ -50,11 +55,19 @@ def _namespaces(fun: Any) -> list[dict]:
         if f.__code__.co_filename.startswith(recorder.PACKAGE):
             waiting += [c.cell_contents for c in f.__closure__ or () if _is_set(c)]
             continue
+        if f.__code__.co_filename.startswith(recorder.FOREIGN):
+            continue
         found[id(f.__globals__)] = f.__globals__
         waiting += [c.cell_contents for c in f.__closure__ or () if _is_set(c)]
-        for name in _names(f.__code__):
+        names = _names(f.__code__)
+        for name in names:
             value = f.__globals__.get(name)
-            if callable(value) and not isinstance(value, type):
+            if isinstance(value, ModuleType):
+                if (getattr(value, "__file__", None) or "").startswith(recorder.FOREIGN):
+                    continue
+                inside = [vars(value).get(n) for n in names]
+                waiting += [v for v in inside if isinstance(v, (FunctionType, type))]
+            elif callable(value):
                 waiting.append(value)
     return list(found.values())
 

@@ -29,6 +29,8 @@ _SITE = os.path.dirname(os.path.dirname(np.__file__)) + os.sep
 _SCIPY = _SITE + "scipy" + os.sep
 INNER = (PACKAGE, _SITE + "numpy" + os.sep)
 FOREIGN = (*INNER, _SCIPY)
+# parts of NumPy that are written in NumPy, and record as a user's code does
+WRITTEN_IN_NUMPY = _SITE + os.path.join("numpy", "polynomial") + os.sep
 
 _I8 = np.dtype(np.int64)
 _SUSPENDED = 0x20 | 0x80 | 0x200  # inspect's CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR

@@ -73,6 +73,30 @@ class ViewTracer(Tracer):
         return memory if self._aval.ndim else np.asarray(memory)[()]
 
 
+class Reread(ViewTracer):
+    """What follows its base as a view does, but has its elements in another order or several times:
+    its value is a copy, read again when the base has moved."""
+
+    __slots__ = ("_at",)
+
+    def __init__(self, base: Tracer, sig: Signature, *rest: Any):
+        self._at = -1  # the base's number when the value was read
+        trace = base._trace
+        number = trace.emit(sig, [base._id, *[number_of(trace, x) for x in rest]])
+        super().__init__(base, sig, rest, number, None)
+
+    @property
+    def _value(self) -> Any:  # type: ignore[override]
+        current = self._base._value
+        if current is None:
+            return None
+        number = self._base._id
+        if number != self._at:
+            self._memory = self._sig.op.evaluate(current, *self._rest, **self._sig.kwargs)
+            self._at = number
+        return self._memory
+
+
 def as_view(trace: Trace, sig: Signature, operands: tuple, number: int, value: Any) -> Any:
     """A ViewTracer where NumPy's value is a view of the operand's, else None."""
     base = operands[0]
@@ -122,13 +146,37 @@ def _layout(h: Tracer, then: Signature | None = None) -> np.ndarray:
         return found.transpose(kwargs["perm"])
     if then.op is broadcast_to:
         return np.broadcast_to(found, kwargs["shape"])
-    return found[0]  # a row
+    if then.out.ndim == found.ndim - 1:
+        return found[0]  # a row
+    raise TraceError(
+        f"{here()}: the memory of an as_strided view is not known under vmap or inside of scan; "
+        "copy the view with np.array first"
+    )
+
+
+def layout_of(h: Tracer) -> np.ndarray:
+    """An array that lies in memory as the one that h stands for; its elements may not be read, and
+    have the size of one byte where h has no value."""
+    value = h._handle._value
+    return _layout(h._handle) if value is None else np.asarray(value)
 
 
 def layout_flags(h: Tracer) -> Any:
     """NumPy's flags of the array that h stands for."""
-    value = h._value
-    return value.flags if isinstance(value, np.ndarray) else _layout(h._handle).flags
+    return layout_of(h).flags
+
+
+def _strides(self: Tracer) -> tuple[int, ...]:
+    found = layout_of(self)
+    return tuple(s // found.itemsize * self.itemsize for s in found.strides)
+
+
+def _flags(self: Tracer) -> Any:
+    return layout_of(self).view().flags  # of a view: nobody's array can be locked by them
+
+
+tracer_method("strides")(property(_strides))  # type: ignore[arg-type]
+tracer_method("flags")(property(_flags))  # type: ignore[arg-type]
 
 
 def root_of(h: Any) -> Tracer:
@@ -187,7 +235,7 @@ def store(h: Tracer, index: Index, value: Any) -> None:
             index = tuple(index[p] for p in inverse)
             if value.size != 1:
                 value = ops.transpose(value, perm=inverse)
-        elif op is by_name.get("take") and not isinstance(h._rest[0], Tracer):
+        elif _is_row(h) and not isinstance(h._rest[0], Tracer):
             index = ((int(h._rest[0]), 1, 1), *index)
         elif op is ops.reshape and (mapped := _ones_moved(index, h.shape, base.shape)) is not None:
             index = mapped
@@ -277,6 +325,10 @@ def _moved(h: Tracer, trace: Trace, number: int, index: Index, value: Any) -> No
     h._id = number
 
 
+def _is_row(h: ViewTracer) -> bool:
+    return h._sig.op is by_name.get("take") and not isinstance(h, Reread)
+
+
 def replace(h: Tracer, new: Any) -> None:
     """h[...] = new, where new has h's shape and dtype."""
     h = h._handle
@@ -289,17 +341,18 @@ def replace(h: Tracer, new: Any) -> None:
             new = ops.reshape(new, shape=base.shape)
         elif op is ops.transpose:
             new = ops.transpose(new, perm=tuple(int(p) for p in np.argsort(kwargs["perm"])))
-        elif op is by_name.get("take") and isinstance(h._rest[0], Tracer):
+        elif _is_row(h) and isinstance(h._rest[0], Tracer):
             new = by_name["put"](current(base), h._rest[0], new, unique=True)
-        elif op is by_name.get("take"):
+        elif _is_row(h):
             row = ((int(h._rest[0]), 1, 1), *((0, 1, n) for n in base.shape[1:]))
             store(base, row, new)
             return
         elif op is broadcast_to:
             raise ValueError(f"{here()}: assignment destination is read-only (a broadcast view)")
         else:
+            name = "as_strided" if isinstance(h, Reread) else op.name
             raise TraceError(
-                f"{here()}: a write through the view made by {op.name} is not recorded; "
+                f"{here()}: a write through the view made by {name} is not recorded; "
                 "make a copy of it with np.array, or write to the array it is a view of"
             )
         h = base

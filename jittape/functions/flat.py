@@ -1,0 +1,90 @@
+"""`x.flat` and `x.view()` of traced arrays, and of arrays that traced values are written to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jittape.errors import TraceError
+from jittape.functions.creation import as_array
+from jittape.functions.shape import ravel, to_shape
+from jittape.ops import shape as layout
+from jittape.ops.declare import signature
+from jittape.tracing.buffers import Buffer, holds, traced_handle
+from jittape.tracing.recorder import here
+from jittape.tracing.tracer import Tracer, tracer_method
+from jittape.tracing.views import Reread, layout_flags
+
+
+def _flat(x: Tracer) -> Any:
+    """All elements in row-major order, as a view whatever the layout."""
+    x = x._handle
+    if x.ndim == 1 or x.size < 2 or layout_flags(x).c_contiguous:
+        return ravel(x)
+    return Reread(x, signature(layout.reshape, ((x.size,),), (x._aval,)))
+
+
+def _fill(x: Tracer, values: Any) -> None:
+    """x.flat = values, which are repeated as often as it takes."""
+    values = as_array(values)
+    x[...] = values if values.size == 1 else to_shape(np.resize(values, x.size), x.shape)
+
+
+Tracer.flat = property(_flat, _fill)  # type: ignore[attr-defined]
+
+
+class BufferFlat:
+    """np.flatiter of a Buffer, for writes of traced values too."""
+
+    def __init__(self, of: Buffer):
+        self._of = of
+        self._plain = np.ndarray.flat.__get__(of)  # type: ignore[attr-defined]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if holds(value) or holds(key):
+            traced_handle(self._of, (value, key))
+        if type(self._of) is Buffer:
+            self._plain[key] = value
+        else:
+            self._of.flat[key] = value
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._plain[key] if type(self._of) is Buffer else self._of.flat[key]
+
+    def __iter__(self) -> Any:
+        return iter(self._plain if type(self._of) is Buffer else self._of.flat)
+
+    def __next__(self) -> Any:
+        return next(self._plain)
+
+    def __len__(self) -> int:
+        return self._of.size
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.array(self._of.flat if type(self._of) is not Buffer else self._plain, dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)
+
+
+def _fill_buffer(x: Buffer, values: Any) -> None:
+    if holds(values):
+        traced_handle(x, (values,)).flat = values
+    else:
+        np.ndarray.flat.__set__(x, values)  # type: ignore[attr-defined]
+
+
+Buffer.flat = property(BufferFlat, _fill_buffer)  # type: ignore[assignment]
+
+
+@tracer_method("view")
+def view(self: Tracer, dtype: Any = None, **keywords: Any) -> Any:
+    """x.view() and x.view(np.ndarray); other dtypes are refused."""
+    asked = keywords.get("type", dtype)
+    if asked is None or asked is np.ndarray or asked == self.dtype:
+        return layout.reshape(self, shape=self.shape)
+    raise TraceError(
+        f"{here()}: a view of a traced {self.dtype} array as {asked} is not recorded; make "
+        "complex numbers as x[..., 0] + 1j * x[..., 1], and take z.real and z.imag apart"
+    )

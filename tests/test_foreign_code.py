@@ -1,0 +1,37 @@
+"""What code that is not recorded says when it meets traced values, and what SciPy asks arrays for."""
+
+import numpy as np
+import pytest
+from oracle import check
+
+import jittape
+
+X = np.array([0.5, -1.0, 2.0, 0.25, 0.75])
+
+
+def test_errors_of_compiled_code_get_a_note():
+    sp = pytest.importorskip("scipy.sparse")
+    linear = pytest.importorskip("scipy.sparse.linalg")
+    signal = pytest.importorskip("scipy.signal")
+    interpolate = pytest.importorskip("scipy.interpolate")
+    lu = linear.splu(sp.eye(5).tocsc())
+    spline = interpolate.CubicSpline(np.arange(5.0), np.arange(5.0) ** 2)
+    for f, name in (
+        (lambda x: signal.lfilter([0.1], [1.0, 0.5], x).sum(), "lfilter"),
+        (lambda x: lu.solve(x).sum(), "compiled code"),
+        (lambda x: spline(x).sum(), "__call__"),
+    ):
+        with pytest.raises((TypeError, ValueError)) as told:
+            jittape.grad(f)(X)
+        (note,) = told.value.__notes__
+        assert "test_foreign_code.py:" in note and name in note and "custom_vjp" in note
+    with pytest.raises(TypeError) as told:
+        jittape.grad(lambda x: x[0] + "a")(X)
+    assert not hasattr(told.value, "__notes__")
+
+
+def test_scipy_by_the_array_api():
+    integrate = pytest.importorskip("scipy.integrate")
+    stats = pytest.importorskip("scipy.stats")
+    check(lambda x: integrate.cumulative_trapezoid(x**2, dx=0.1, initial=0), X)
+    check(lambda x: stats.pearsonr(x, np.arange(5.0))[0], X)
