@@ -1,4 +1,4 @@
-"""What code that is not recorded says when it meets traced values, and what SciPy asks arrays for."""
+"""What code that is not recorded says when it meets traced values."""
 
 import numpy as np
 import pytest

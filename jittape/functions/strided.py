@@ -43,7 +43,7 @@ def as_strided(
     strides: Any = None,
     subok: bool = False,
     writeable: bool = True,
-    **others: Any,
+    check_bounds: Any = None,
 ) -> Any:
     x = as_array(x)
     shape = x.shape if shape is None else tuple(int(n) for n in np.atleast_1d(shape))

@@ -113,7 +113,7 @@ class PatchedMathOfMany(PatchedMath):
         if not open_traces():
             return self.original(*args, **kwargs)
         args = tuple([[*a] if hasattr(a, "__iter__") else a for a in args])
-        if any([type(a) is list and holds(a) for a in args]) or holds([*kwargs.values()]):
+        if any(type(a) is list and holds(a) for a in args) or holds([*kwargs.values()]):
             return self.record(*args, **kwargs)  # type: ignore[misc]
         return self.original(*args, **kwargs)
 
