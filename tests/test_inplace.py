@@ -444,6 +444,15 @@ def written(write, m=None):
     return m @ m * np.array(list(m.flat)).reshape(3, 3)
 
 
+def test_locked_results():
+    def f(x):
+        y = x * x
+        y.setflags(write=False)
+        return y
+
+    check(f, X)
+
+
 def test_flat_of_a_transposed_array_follows_writes():
     def f(x):
         m = x[:, None] * np.ones((1, 2))

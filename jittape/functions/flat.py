@@ -1,4 +1,4 @@
-"""`x.flat` and `x.view()` of traced arrays, and of arrays that traced values are written to."""
+"""`x.flat`, `x.view()` and `x.setflags()` of traced arrays, and of arrays that traced values are written to."""
 
 from __future__ import annotations
 
@@ -76,6 +76,11 @@ def _fill_buffer(x: Buffer, values: Any) -> None:
 
 
 Buffer.flat = property(BufferFlat, _fill_buffer)  # type: ignore[assignment]
+
+
+@tracer_method("setflags")
+def setflags(self: Tracer, write: Any = None, align: Any = None, uic: Any = None) -> None:
+    """Accepted, so that results can be locked; locks of traced arrays do not hold."""
 
 
 @tracer_method("view")

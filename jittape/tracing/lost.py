@@ -12,6 +12,7 @@ import builtins
 import dis
 import linecache
 import math
+import os
 import sys
 import warnings
 from typing import Any
@@ -28,6 +29,7 @@ _CONVERSIONS = (float, complex, int, bool, np.float64, np.float32, np.complex128
 # what follows where the number is only looked at
 _LOOKED_AT = {"COMPARE_OP", "FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "CONTAINS_OP"}
 _UNKNOWN = object()
+_STANDARD = os.path.dirname(os.__file__) + os.sep
 
 
 def carries(t: Tracer) -> bool:
@@ -227,6 +229,9 @@ def explain(error: BaseException) -> None:
 
 
 def _is_foreign(frame: Any) -> bool:
-    """Whether a frame is of SciPy's, NumPy's or our code; Cython's frames have no file."""
+    """Whether a frame is of NumPy's, SciPy's, the standard library's or our code. Cython's frames
+    have no file."""
+    name = frame.f_code.co_filename
     module = frame.f_globals.get("__name__") or ""
-    return frame.f_code.co_filename.startswith(FOREIGN) or module.startswith("scipy.")
+    standard = name.startswith(_STANDARD) and "site-packages" not in name
+    return standard or name.startswith(FOREIGN) or module.startswith("scipy.")
