@@ -116,14 +116,17 @@ def difference(f: Callable[[float], list[Any]], h: float) -> list[np.ndarray]:
 
 
 def numeric_tangent(
-    flat: Callable, leaves: Sequence[Any], direction: Sequence[np.ndarray]
+    flat: Callable, leaves: Sequence[Any], direction: Sequence[np.ndarray], shorter: float = 1.0
 ) -> list[np.ndarray]:
-    """Directional derivative of flat(*leaves) by extrapolated differences, in double precision."""
+    """Directional derivative of flat(*leaves) by extrapolated differences, in double precision.
+
+    shorter: divides the step, which is 2 % of the largest number that moves.
+    """
     wide = [_wide(x) for x in leaves]
     moved = [abs(x)[d != 0] for x, d in zip(wide, direction, strict=True)]
     scale = max([float(m.max()) for m in moved if m.size], default=1.0)
     size = max([float(abs(d).max()) for d in direction if d.size], default=1.0) or 1.0
-    h = 0.02 * max(scale, 0.2) / size
+    h = 0.02 * max(scale, 0.2) / size / shorter
 
     def along(t: float) -> list[Any]:
         return flat(*[(x + t * d)[()] for x, d in zip(wide, direction, strict=True)])
@@ -227,15 +230,30 @@ def _check(
                     f"argument {np.asarray(x).dtype}{np.shape(x)}"
                 )
     for where, d in directions(leaves):
-        numeric = numeric_tangent(replayed, leaves, d)
-        if "forward" in modes:
-            tangents = [np.asarray(t, np.asarray(x).dtype) for t, x in zip(d, leaves, strict=True)]
-            for k, (got, want) in enumerate(zip(forward(leaves, tangents), numeric, strict=True)):
+        tangents = [np.asarray(t, np.asarray(x).dtype) for t, x in zip(d, leaves, strict=True)]
+        pushed = forward(leaves, tangents) if "forward" in modes else []
+
+        def compare(numeric: list[np.ndarray], where=where, d=d, pushed=pushed) -> None:
+            for k, (got, want) in enumerate(zip(pushed, numeric[: len(pushed)], strict=True)):
                 what = f"forward derivative of {name}, result {k} by {where}"
                 assert_close(got, want, *bounds, what)
-        if pulled is not None:
-            what = f"reverse derivative of {name} by {where}, weighted sum of results"
-            assert_close(pairing(pulled, d), pairing(weights, numeric), *bounds, what)
+            if pulled is not None:
+                what = f"reverse derivative of {name} by {where}, weighted sum of results"
+                assert_close(pairing(pulled, d), pairing(weights, numeric), *bounds, what)
+
+        try:
+            compare(numeric_tangent(replayed, leaves, d))
+        except AssertionError as error:
+            # a kink or a jump nearby lies between the points of the differences: nearer ones
+            # leave it out, and a derivative that is wrong stays wrong
+            for shorter in (1e2, 1e4):
+                try:
+                    compare(numeric_tangent(replayed, leaves, d, shorter))
+                    break
+                except AssertionError:
+                    continue
+            else:
+                raise error from None
     if order < 2:
         return
     bounds = (bounds[0] * 5, bounds[1] * 5)

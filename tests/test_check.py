@@ -55,3 +55,18 @@ def test_a_wrong_value_is_found():
 
     with pytest.raises(AssertionError, match="value"):
         check_value(fun, np.ones(2))
+
+
+@pytest.mark.parametrize(
+    "fun, x",
+    [
+        (np.sort, np.array([0.5, 0.5 + 1e-4, 2.0, -1.0])),
+        (lambda x: np.min(x, axis=1), np.array([[1.0, 1.003, 4.0], [3.0, 2.0, 2.9]])),
+        (lambda x: np.mod(x, 1.0), np.array([0.995, 2.0001, -0.3])),
+        (np.abs, np.array([1e-3, -2.0])),
+    ],
+)
+def test_a_kink_or_jump_nearby_is_no_error(fun, x):
+    jittape.check_grads(fun, (x,))
+    with pytest.raises(AssertionError, match="derivative of"):
+        jittape.check_grads(lambda x: fun(x) + jittape.stop_gradient(1e-3 * x.sum()), (x,), order=1)

@@ -48,6 +48,19 @@ def modules_imported_inside_and_replaced():
 
 
 @case
+def attributes_of_classes_whose_module_is_no_text():
+    class Gain:
+        k = 2.0
+
+        @property
+        def __module__(self):
+            return "made"
+
+    holder = Gain()
+    return lambda x: x * Gain.k * holder.k, [lambda: setattr(Gain, "k", 3.0)]
+
+
+@case
 def names_imported_inside():
     set_module("jittape_test_names", k=2.0)
 

@@ -34,6 +34,22 @@ def is_library_file(name: str) -> bool:
     return name.startswith(_LIBRARY) or name.startswith("<frozen")
 
 
+def module_of(x: object) -> str:
+    """The name of the module of a class or function; empty where `__module__` is not text.
+
+    A class may have a property of that name, and classes that Cython makes do: what is read from
+    the class is then the descriptor.
+    """
+    name = getattr(x, "__module__", None)
+    return name if isinstance(name, str) else ""
+
+
+def is_library_class(kind: type) -> bool:
+    """Whether a class is taken as fixed; one that does not say where it is from is not."""
+    name = module_of(kind)
+    return is_library_module(name) if name else kind.__module__ is None
+
+
 def is_library_module(name: str | None) -> bool:
     """Whether names of this module are taken as fixed."""
     if not name:

@@ -20,7 +20,14 @@ from typing import Any
 import numpy as np
 
 from jittape.api import reach_library
-from jittape.api.code_names import global_names, is_library_file, is_library_module, names_of
+from jittape.api.code_names import (
+    global_names,
+    is_library_class,
+    is_library_file,
+    is_library_module,
+    module_of,
+    names_of,
+)
 from jittape.api.findings import SCALARS, Findings
 from jittape.tracing.patches import Patched
 from jittape.tracing.tracer import Tracer
@@ -115,7 +122,7 @@ class Reach(Findings):
         elif isinstance(x, (np.generic, np.dtype, np.ufunc, types.BuiltinFunctionType)):
             self._visit_builtin(x, label)
         elif isinstance(x, type):
-            if not is_library_module(x.__module__):
+            if not is_library_class(x):
                 self._objects.append((x, label, set()))
                 self._visit_class(x)
                 self._names.update(n for n, v in vars(x).items() if _is_special_method(n, v))
@@ -124,7 +131,7 @@ class Reach(Findings):
             self._objects.append((x, label, set()))
         elif reach_library.watch(self, x, label):
             pass
-        elif is_library_module(kind.__module__):
+        elif is_library_class(kind):
             inner = getattr(x, "fun", None) or getattr(x, "__wrapped__", None)
             if inner is not None:  # a jittape transform, functools.lru_cache
                 self.push(inner, label)
@@ -178,7 +185,7 @@ class Reach(Findings):
     def _visit_function(self, f: types.FunctionType) -> None:
         code = f.__code__
         if is_library_file(code.co_filename):
-            module = f.__module__ or ""
+            module = module_of(f)
             if module in _IMPURE_MODULES:
                 self.opaque.append(f"{module}.{f.__name__}")
             wrapped = getattr(f, "__wrapped__", None)
@@ -198,7 +205,7 @@ class Reach(Findings):
             self._names |= strings
         found = f.__globals__
         missing = []
-        _, watched, _ = self.dicts.setdefault(id(found), (found, {}, f.__module__ or "globals"))
+        _, watched, _ = self.dicts.setdefault(id(found), (found, {}, module_of(f) or "globals"))
         for n in names:
             if n in found:
                 if n not in watched:
@@ -274,7 +281,7 @@ class Reach(Findings):
     def _is_library(x: Any) -> bool:
         kind = x if isinstance(x, type) else type(x)
         return isinstance(x, types.ModuleType) or (
-            kind not in _PLAIN and is_library_module(kind.__module__)
+            kind not in _PLAIN and is_library_class(kind)
         )
 
     def _look_into_dict(self, namespace: dict, names: set[str], label: str) -> None:

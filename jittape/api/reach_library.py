@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from jittape.api.code_names import module_of
 from jittape.api.findings import Findings
 
 _MISSING = object()
@@ -30,7 +31,7 @@ def watch(found: Findings, x: Any, label: str) -> bool:
         if issubclass(kind, klass):
             look(found, x, label)
             return True
-    if f"{kind.__module__}.".startswith(_ATTRIBUTES_ONLY) and hasattr(x, "__dict__"):
+    if f"{module_of(kind)}.".startswith(_ATTRIBUTES_ONLY) and hasattr(x, "__dict__"):
         found.push(vars(x), label)
         return True
     return False
