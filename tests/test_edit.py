@@ -30,6 +30,7 @@ def test_delete(obj):
         (np.array([True, False, True, False]), 3.0, 1),
     ],
 )
+@pytest.mark.filterwarnings("ignore:in the future insert will treat boolean:FutureWarning")
 def test_insert(obj, values, axis):
     check(lambda x: np.insert(x, obj, values, axis=axis) ** 2, M)
     check(lambda v: np.insert(M, obj, v, axis=axis) ** 2, np.asarray(values))

@@ -37,3 +37,12 @@ def test_solvers_written_in_python_are_recorded():
     for k in (1.3, 1.3, 0.7):
         h = 1e-5
         assert slope(k) == pytest.approx((decay(k + h) - decay(k - h)) / (2 * h), rel=1e-4)
+
+
+def test_single_precision_is_computed_in_double_as_scipy_does():
+    x = np.linspace(-3.0, 3.0, 7).astype(np.float32)
+    for name in ("pdf", "logpdf", "cdf", "logcdf", "sf", "logsf"):
+        want = getattr(st.norm, name)(x)
+        got = jittape.jit(lambda x, name=name: getattr(st.norm, name)(x))(x)
+        assert got.dtype == want.dtype == np.float64
+        np.testing.assert_allclose(got, want, rtol=1e-12)

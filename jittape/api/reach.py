@@ -280,9 +280,7 @@ class Reach(Findings):
     @staticmethod
     def _is_library(x: Any) -> bool:
         kind = x if isinstance(x, type) else type(x)
-        return isinstance(x, types.ModuleType) or (
-            kind not in _PLAIN and is_library_class(kind)
-        )
+        return isinstance(x, types.ModuleType) or (kind not in _PLAIN and is_library_class(kind))
 
     def _look_into_dict(self, namespace: dict, names: set[str], label: str) -> None:
         for n in names:

@@ -11,6 +11,7 @@ from jittape.functions.creation import as_array
 from jittape.functions.gather import rows, searchsorted, take
 from jittape.functions.join import concatenate
 from jittape.functions.products import matmul
+from jittape.functions.reductions import _UNSET
 from jittape.functions.select import promoted
 from jittape.functions.shape import broadcast_to, flip, ravel, sliced, to_shape
 from jittape.ops.declare import Case
@@ -36,7 +37,7 @@ def _steps(a: Any, axis: int) -> tuple[Any, Any]:
         Case(((1,),), name="empty result"),
     ),
 )
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _UNSET, append: Any = _UNSET) -> Any:
     if n < 0:
         raise ValueError(f"order must be non-negative but got {n!r}")
     a = as_array(a)
@@ -47,8 +48,8 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     axis = normalize_axis_index(axis, a.ndim)
     parts = []
     for end in (prepend, a, append):
-        if end is None or end is a:
-            parts += [] if end is None else [a]
+        if end is _UNSET or end is a:
+            parts += [] if end is _UNSET else [a]
             continue
         end = as_array(end)
         if end.ndim == 0:
@@ -83,8 +84,9 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     if f.dtype.kind in "iu":
         f = cast(f, _F8)
     axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
-    spacings = [as_array(v) for v in varargs] or [np.asarray(1.0)] * len(axes)
-    if len(spacings) == 1 and spacings[0].ndim == 0:
+    # Python's numbers stay as they are: they have no dtype of their own
+    spacings = [v if type(v) in (int, float) else as_array(v) for v in varargs] or [1.0] * len(axes)
+    if len(spacings) == 1 and np.ndim(spacings[0]) == 0:
         spacings = spacings * len(axes)
     if len(spacings) != len(axes):
         raise TypeError("invalid number of arguments")
@@ -113,7 +115,7 @@ def _gradient(f: Any, axis: int, spacing: Any, order: int) -> Any:
             total = term if total is None else total + term
         return total
 
-    if spacing.ndim == 0:
+    if np.ndim(spacing) == 0:
         h = spacing
         middle = (at(2, n) - at(0, n - 2)) / (2.0 * h)
         if order == 1:
@@ -139,7 +141,7 @@ def _gradient(f: Any, axis: int, spacing: Any, order: int) -> Any:
             x, y = d[-2], d[-1]
             w = (y / (x * (x + y)), -(y + x) / (x * y), (2.0 * y + x) / (y * (x + y)))
             last = edge((-3, -2, -1), w)
-    return concatenate([first, middle, last], axis)
+    return cast(concatenate([first, middle, last], axis), f.dtype)
 
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:

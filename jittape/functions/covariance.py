@@ -28,9 +28,9 @@ def cov(
     m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
     fweights: Any = None, aweights: Any = None, *, dtype: Any = None,
 ) -> Any:  # fmt: skip
-    x = _variables(m, rowvar, dtype)
+    x = _variables(m, rowvar, dtype, _TURNS_ONE_ROW)
     if y is not None:
-        x = np.concatenate([x, _variables(y, rowvar, dtype)], axis=0)
+        x = np.concatenate([x, _variables(y, rowvar, dtype, False)], axis=0)
     used = ddof if ddof is not None else 0 if bias else 1
     if fweights is None and aweights is None:
         free: Any = max(x.shape[1] - used, 0)
@@ -59,15 +59,19 @@ def cov(
 def _real(dtype: np.dtype) -> np.dtype:
     return np.zeros(0, dtype).real.dtype
 
+# one observation of two variables in columns: two variables since NumPy 2.2, one before
+_TURNS_ONE_ROW = np.cov(np.ones((1, 2)), rowvar=False, ddof=0).ndim == 2
 
-def _variables(m: Any, rowvar: bool, dtype: Any) -> Any:
+
+def _variables(m: Any, rowvar: bool, dtype: Any, turn_one_row: bool) -> Any:
     """The observations as float rows, one per variable."""
     x = operand(m)
     if x.ndim > 2:
         raise ValueError("m has more than 2 dimensions")
     x = cast(x, np.dtype(dtype or np.result_type(x.dtype, np.float64)))
+    turns = x.ndim == 2 and (turn_one_row or x.shape[0] != 1)
     x = x.reshape((1, -1)) if x.ndim < 2 else x
-    return x.T if not rowvar and x.shape[0] != 1 else x
+    return x.T if not rowvar and turns else x
 
 
 @implements(np.corrcoef, cases=_CASES, kinks="as clip where rounding leaves [-1, 1]")

@@ -235,8 +235,20 @@ implements(np.zeros_like, cases=(Case(((2, 3),)),), differentiable=False)(
     _keywords("zeros_like", 0)
 )
 implements(np.ones_like, cases=(Case(((2, 3),)),), differentiable=False)(_keywords("ones_like", 1))
-# what is left undefined by NumPy is zero here, so that two traces agree
-implements(np.empty_like, differentiable=False)(_keywords("empty_like", 0))
+
+
+@implements(np.empty_like, differentiable=False)
+def empty_like(
+    prototype: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: Any = None,
+) -> Any:
+    """What NumPy leaves undefined is zero here, so that two traces agree."""
+    return np.zeros(*_like(prototype, dtype, shape))
 
 
 @implements(np.full_like, cases=(Case(((2, 3), 2.0)), Case(((2,), ()), name="traced value")))

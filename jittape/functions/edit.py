@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from jittape.functions.creation import as_array
 from jittape.functions.gather import live, rows
@@ -67,9 +67,8 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
         values = moveaxis(values, 0, axis)
     # where NumPy puts what: old elements are 0.., new ones -1, -2, ...
     count = values.shape[axis] if scalar and values.ndim else None
-    if count is None:
-        where = np.arange(n)[obj] if isinstance(obj, slice) else np.atleast_1d(obj)
-        count = len(np.flatnonzero(where)) if where.dtype == bool else len(where)
+    if count is None:  # truth values are positions up to NumPy 2.1, a mask since
+        count = len(np.insert(np.arange(n), obj, 0)) - n
     order = np.insert(np.arange(n), obj, -1 - np.arange(count))
     shape = (*a.shape[:axis], count, *a.shape[axis + 1 :])
     both = concatenate([a, broadcast_to(values, shape)], axis)
@@ -86,16 +85,18 @@ def resize(a: Any, new_shape: Any) -> Any:
 
 
 @implements(np.trim_zeros, kinks="how many zeros there are is guarded")
-def trim_zeros(filt: Any, trim: str = "fb") -> Any:
-    a = as_array(filt)
-    if a.ndim != 1:
-        raise TypeError(f"{here()}: trim_zeros is recorded for vectors only")
-    kept = np.flatnonzero(np.asarray(pin(a != 0)))
-    if not len(kept):
-        return sliced(a, 0, 0, 0)
-    start = int(kept[0]) if "f" in trim.lower() else 0
-    stop = int(kept[-1]) + 1 if "b" in trim.lower() else a.size
-    return sliced(a, 0, start, stop)
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
+    a, ends = as_array(filt), trim.lower()
+    if ends not in ("fb", "bf", "f", "b"):
+        raise ValueError(f"unexpected character(s) in `trim`: {ends!r}")
+    axes = range(a.ndim) if axis is None else normalize_axis_tuple(axis, a.ndim)
+    kept = np.argwhere(np.asarray(pin(a != 0))) if len(axes) else None
+    for i in axes:
+        assert kept is not None
+        start, stop = (int(kept[:, i].min()), int(kept[:, i].max()) + 1) if len(kept) else (0, 0)
+        empty = not len(kept)
+        a = sliced(a, i, start if "f" in ends else 0, stop if empty or "b" in ends else a.shape[i])
+    return a
 
 
 @implements(np.unwrap, cases=(Case((np.array([0.1, 3.0, 6.2, 9.5, 0.3]),)),))

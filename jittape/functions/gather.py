@@ -117,6 +117,8 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     axis = normalize_axis_index(axis, a.ndim)
     if idx.ndim != a.ndim:
         raise ValueError("`indices` and `arr` must have the same number of dimensions")
+    if idx.dtype.kind == "b":
+        raise IndexError("`indices` must be an integer array")
     idx, exact = non_negative(idx, a.shape[axis], axis)
     if not exact and a.ndim > 1:
         guard_inside(idx, a.shape[axis])

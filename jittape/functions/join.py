@@ -178,7 +178,7 @@ def _split_at(a: Any, points: Sequence[int], axis: int) -> list[Any]:
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     a = as_array(ary)
     axis = normalize_axis_index(axis, a.ndim)
-    if hasattr(indices_or_sections, "__len__"):
+    if np.ndim(indices_or_sections):
         return _split_at(a, as_shape(indices_or_sections), axis)
     sections = int(indices_or_sections)
     if sections <= 0:
@@ -191,7 +191,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 @implements(np.split, cases=(Case(((6,), 3)), Case(((5, 2),), {"indices_or_sections": (2, 3)})))
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     a = as_array(ary)
-    if not hasattr(indices_or_sections, "__len__") and a.shape[axis] % int(indices_or_sections):
+    if not np.ndim(indices_or_sections) and a.shape[axis] % int(indices_or_sections):
         raise ValueError("array split does not result in an equal division")
     return array_split(a, indices_or_sections, axis)
 

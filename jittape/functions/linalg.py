@@ -29,6 +29,8 @@ from jittape.tracing.recorder import here
 from jittape.tracing.tracer import Tracer, as_operand, cast
 from jittape.types import aval_of
 
+_UNSET: Any = np._NoValue  # type: ignore[attr-defined]
+
 # NumPy's result tuples; their classes have no public name
 _EIGH = type(np.linalg.eigh(np.eye(1)))
 _EIG = type(np.linalg.eig(np.eye(1)))
@@ -318,9 +320,13 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     cases=(Case((general(3, 2),)), Case((general(2, 3),)), Case((general(2, 2, 2),))),
     kinks=d.pinv.kinks,
 )
-def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
+def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = _UNSET) -> Any:
     a = matrices("pinv", a)
-    limit = rcond if rtol is None else rtol
+    if rcond is not None and rtol is not _UNSET:
+        raise ValueError("`rtol` and `rcond` can't be both set.")
+    limit = rcond if rtol is _UNSET else rtol
+    if rtol is None:
+        limit = max(a.shape[-2:]) * np.finfo(a.dtype).eps
     return d.pinv(a, rcond=None if limit is None else float(limit))
 
 

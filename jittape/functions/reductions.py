@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from jittape.errors import TraceError
 from jittape.functions.ufuncs import condition, finish
@@ -320,6 +321,11 @@ def std(
         Case(((2, 3),)),
         Case(((2, 3),), {"axis": 1, "weights": np.array([0.2, 0.5, 0.4])}, "weights"),
         Case(((2, 3),), {"weights": _MASK + 0.5, "returned": True}, "returned"),
+        Case(
+            ((2, 3, 2),),
+            {"axis": (1, 0), "weights": np.array([[0.2, 0.5], [1.0, 2.0], [0.1, 0.3]])},
+            "axes in another order",
+        ),
     ),
 )
 def average(
@@ -331,20 +337,34 @@ def average(
         value = mean(x, axis, keepdims=keepdims)
         total: Any = x.size / max(value.size, 1)
     else:
-        x, w = _inexact(x, None), operand(weights)
-        axes = axes_of(x, axis)
-        if w.shape != x.shape:
-            if axis is None or w.shape != tuple(x.shape[i] for i in axes):
-                raise TypeError("Axis must be specified when shapes of a and weights differ.")
-            w = w.reshape([n if i in axes else 1 for i, n in enumerate(x.shape)])
-        w = w if w.dtype == x.dtype or w.dtype.kind == "c" else cast(w, x.dtype)
-        spread = np.broadcast_to(w, x.shape)
+        axes, w = axes_of(x, axis), _weights(x, axis, operand(weights))
+        dtype = np.result_type(x.dtype, w.dtype, *([np.float64] if x.dtype.kind in "iub" else []))
+        spread = np.broadcast_to(cast(w, dtype), x.shape)
         total = fold(reduce.sum, operand(spread), axes, keepdims)
-        value = fold(reduce.sum, x * w, axes, keepdims) / total
+        if not isinstance(total, Tracer) or total._trace.concrete:
+            if np.any(total == 0.0):  # a guard, where weights are traced
+                raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+        value = fold(reduce.sum, cast(x, dtype) * cast(w, dtype), axes, keepdims) / total
     if not returned:
         return value
     ones = np.ones(value.shape, value.dtype)
     return value, total * ones
+
+
+def _weights(x: Any, axis: Any, w: Any) -> Any:
+    """Weights of an average, such that they broadcast against x."""
+    if w.shape == x.shape:
+        return w
+    if axis is None:
+        raise TypeError("Axis must be specified when shapes of a and weights differ.")
+    # the axes of the weights are those named by axis, in its order
+    order = normalize_axis_tuple(axis, x.ndim)
+    if w.shape != tuple(x.shape[i] for i in order):
+        raise ValueError(
+            "Shape of weights must be consistent with shape of a along specified axis."
+        )
+    kept = [n if i in order else 1 for i, n in enumerate(x.shape)]
+    return np.transpose(w, np.argsort(order)).reshape(kept)
 
 
 # -- methods -------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from jittape.ops import compare as c
 from jittape.ops import elementwise as e
 from jittape.ops.declare import Case
 from jittape.tracing.dispatch import implements
+from jittape.tracing.tracer import Tracer
 
 # -- without NaN ---------------------------------------------------------------------------------
 
@@ -55,7 +56,7 @@ def _nan_extremum(base: Callable, value: float) -> Callable:
     ) -> Any:  # fmt: skip
         x, present = _filled(a, value)
         found = base(x, axis, None, keepdims, initial, where)
-        if x.dtype.kind == "f" and not _given(initial):
+        if x.dtype.kind in "fc" and not _given(initial):
             none = e.logical_not(reductions.any_(present, axis, keepdims=keepdims))
             found = e.where(none, found.dtype.type(np.nan), found)
         return finish(found, out)
@@ -68,14 +69,23 @@ implements(np.nanmax, cases=_NAN, kinks=_EXTREMUM_KINKS)(_nan_extremum(reduction
 implements(np.nanmin, cases=_NAN, kinks=_EXTREMUM_KINKS)(_nan_extremum(reductions.min_, np.inf))
 
 
+def _filled_some(a: Any, value: float, axis: Any) -> Any:
+    """a with NaN replaced; ValueError, as NumPy's, where all along an axis are NaN."""
+    x, present = _filled(a, value)
+    if not isinstance(present, Tracer) or present._trace.concrete:
+        if not np.all(reductions.any_(present, axis)):  # a guard
+            raise ValueError("All-NaN slice encountered")
+    return x
+
+
 @implements(np.nanargmax, cases=_NAN[:2], differentiable=False)
 def nanargmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _UNSET) -> Any:
-    return reductions.argmax(_filled(a, -np.inf)[0], axis, out, keepdims=keepdims)
+    return reductions.argmax(_filled_some(a, -np.inf, axis), axis, out, keepdims=keepdims)
 
 
 @implements(np.nanargmin, cases=_NAN[:2], differentiable=False)
 def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _UNSET) -> Any:
-    return reductions.argmin(_filled(a, np.inf)[0], axis, out, keepdims=keepdims)
+    return reductions.argmin(_filled_some(a, np.inf, axis), axis, out, keepdims=keepdims)
 
 
 def _present(a: Any, where: Any) -> tuple[Any, Any]:

@@ -148,12 +148,12 @@ def frexp(x: Any, **keywords: Any) -> Any:
     kinks="as minimum(maximum(x, low), high): shared equally at the bounds",
 )
 def clip(
-    x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None,
+    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None,
     max: Any = None, **keywords: Any,
 ) -> Any:  # fmt: skip
     low = a_min if min is None else min
     high = a_max if max is None else max
-    value = as_operand(x)
+    value = as_operand(a)
     if low is not None:
         value = np.maximum(value, low)
     if high is not None:
@@ -204,7 +204,6 @@ def _scalar(v: Any, like: Any) -> Any:
     return v if isinstance(v, Tracer) else np.asarray(v).astype(like.dtype)[()]
 
 
-@implements(np.round, np.around, cases=(Case(((3,),)), Case(((3,), 1))), kinks="derivative 0")
 def round_(x: Any, decimals: int = 0, out: Any = None) -> Any:
     value = as_operand(x)
     decimals = int(decimals)
@@ -223,33 +222,41 @@ def round_(x: Any, decimals: int = 0, out: Any = None) -> Any:
     return finish(value, out)
 
 
+@implements(np.round, np.around, cases=(Case(((3,),)), Case(((3,), 1))), kinks="derivative 0")
+def round_of(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    return round_(a, decimals, out)
+
+
 @implements(np.fix, cases=_ARRAY, kinks="derivative 0")
 def fix(x: Any, out: Any = None) -> Any:
     return finish(a.trunc(as_operand(x)), out)
 
 
 @implements(np.real, cases=(*_ARRAY, _COMPLEX))
-def real(x: Any) -> Any:
-    return z.real(x) if x.dtype.kind == "c" else x
+def real(val: Any) -> Any:
+    return z.real(val) if val.dtype.kind == "c" else val
 
 
 @implements(np.imag, cases=(*_ARRAY, _COMPLEX))
-def imag(x: Any) -> Any:
-    return z.imag(x) if x.dtype.kind == "c" else np.zeros(x.shape, x.dtype)[()]
+def imag(val: Any) -> Any:
+    return z.imag(val) if val.dtype.kind == "c" else np.zeros(val.shape, val.dtype)[()]
 
 
 @implements(
     np.angle, cases=(*_ARRAY, _COMPLEX, Case((np.array([1j, -1.0 + 0.5j]), True))),
     kinks="derivative 0 at 0 and by real numbers",
 )  # fmt: skip
-def angle(x: Any, deg: bool = False) -> Any:
-    if x.dtype.kind == "c":
-        value = t.arctan2(z.imag(x), z.real(x))
-    else:
-        x = x if x.dtype.kind == "f" else cast(x, np.dtype(np.float64))
-        value = e.where(e.less(x, 0), x.dtype.type(np.pi), x.dtype.type(0))
-        value = e.where(c.isnan(x), x, value)
+def angle(z: Any, deg: bool = False) -> Any:
+    value = _angle(z)
     return value * (180 / np.pi) if deg else value
+
+
+def _angle(x: Any) -> Any:
+    if x.dtype.kind == "c":
+        return t.arctan2(z.imag(x), z.real(x))
+    x = x if x.dtype.kind == "f" else cast(x, np.dtype(np.float64))
+    value = e.where(e.less(x, 0), x.dtype.type(np.pi), x.dtype.type(0))
+    return e.where(c.isnan(x), x, value)
 
 
 @implements(np.isposinf, cases=_ARRAY, differentiable=False)

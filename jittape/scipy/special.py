@@ -8,7 +8,7 @@ written anew here, with SciPy's signatures.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import lgamma, log, pi
+from math import lgamma, pi
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,7 @@ def multigammaln(a: Any, d: int) -> Any:
     (a,), traced = _operands(a)
     if not traced:
         return sp.multigammaln(a, d)
-    total = d * (d - 1) * 0.25 * log(pi)
+    total: Any = d * (d - 1) * 0.25 * np.log(pi)  # a float64, as SciPy has it
     for j in range(1, d + 1):
         total = total + sp.gammaln(a - (j - 1.0) / 2)
     return total

@@ -18,7 +18,7 @@ import scipy.stats as st
 from jittape.scipy.patches import replace_methods
 from jittape.tracing import patches
 from jittape.tracing.recorder import open_traces
-from jittape.tracing.tracer import Tracer, number_of
+from jittape.tracing.tracer import Tracer, cast, number_of
 from jittape.types import aval_of
 
 _INF = np.inf
@@ -50,6 +50,8 @@ def _continuous(name: str, below: float, above: float, scaled: Callable) -> Call
     def method(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         shapes, loc, scale = self._parse_args(*args, **kwargs)
         y, *shapes = [_traced(a) for a in ((x - loc) / scale, *shapes)]
+        if y.dtype.kind == "f":  # SciPy's formulas see double precision
+            y = cast(y, np.promote_types(y.dtype, np.float64))
         low, high = self._get_support(*shapes)
         inside = np.logical_and(np.less_equal(low, y), np.less_equal(y, high))
         outside = np.where(np.less(y, low), below, np.where(np.greater(y, high), above, np.nan))

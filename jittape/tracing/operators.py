@@ -254,12 +254,17 @@ _SPECIAL = {
     -1: _unary(e.reciprocal, np.reciprocal, depth=2),
     1: _unary(e.positive, operator.pos, depth=2),
 }
+# up to NumPy 2.1 also where they are NumPy's numbers, so that arrays keep their dtype
+_TAKES_NUMPYS = (np.ones(1, np.float32) ** np.float64(2)).dtype == np.float32
 
 
 @tracer_method("__pow__")
 def power(self: Tracer, exponent: Any, modulo: None = None) -> Any:
     if modulo is not None:
         return NotImplemented
+    if _TAKES_NUMPYS and isinstance(exponent, np.generic) and self._aval.shape:
+        if exponent.dtype.kind in "iuf" and exponent in (0, *_SPECIAL):
+            exponent = exponent.item()
     if type(exponent) in (int, float) and self._aval.dtype.kind in "fc":
         special = _SPECIAL.get(exponent)
         if special is not None:

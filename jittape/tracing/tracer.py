@@ -333,8 +333,16 @@ def ufunc_call(ufunc: Any, method: str, inputs: tuple, kwargs: dict) -> Any:
     return lookup(getattr(np.ufunc, method))(ufunc, *inputs, **kwargs)
 
 
+_NOT_GIVEN: Any = np._NoValue  # type: ignore[attr-defined]
+
+
 def function_call(func: Any, args: tuple, kwargs: dict) -> Any:
     """What a NumPy function records."""
+    # what NumPy writes for an argument that is not given; wrappers hand it on
+    while args and args[-1] is _NOT_GIVEN:
+        args = args[:-1]
+    if kwargs:
+        kwargs = {k: v for k, v in kwargs.items() if v is not _NOT_GIVEN}
     if kwargs.get("out") is not None:
         kwargs = dict(kwargs)
         out = kwargs.pop("out")

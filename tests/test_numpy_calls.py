@@ -1,0 +1,123 @@
+"""Calls as other suites make them: unusual arguments answer, or raise, as in NumPy."""
+
+import numpy as np
+import pytest
+from oracle import check, check_value
+
+import jittape
+
+
+def test_average_takes_weights_in_the_order_of_its_axes():
+    a, w = np.arange(12.0).reshape(2, 3, 2) ** 1.5, np.array([[0.2, 0.5], [1.0, 2.0], [0.1, 0.3]])
+    check(lambda a, w: np.average(a, axis=(1, 0), weights=w), a, w)
+    check(lambda a, w: np.average(a, axis=(0, 1), weights=w.T, returned=True), a, w)
+
+
+@pytest.mark.parametrize("a", [np.float32, np.float64, np.int64, np.complex64])
+@pytest.mark.parametrize("w", [np.float32, np.float64, np.int32, np.complex64])
+def test_average_has_the_dtype_of_values_and_weights(a, w):
+    x, y = np.array([1, 2, 4], a), np.array([3, 1, 2], w)
+    for fun in (lambda v: np.average(v, weights=y), lambda v: np.average(x, weights=v)):
+        v = x if fun.__code__.co_freevars == ("y",) else y
+        check_value(fun, v)
+
+
+def test_weights_that_sum_to_zero_raise_also_in_a_replay():
+    average = jittape.jit(lambda a, w: np.average(a, weights=w))
+    a = np.array([1.0, 2.0])
+    for _ in range(3):
+        assert average(a, np.array([1.0, 3.0])) == 1.75
+    with pytest.raises(ZeroDivisionError, match="Weights sum to zero"):
+        average(a, np.array([1.0, -1.0]))
+    with pytest.raises(ZeroDivisionError, match="Weights sum to zero"):
+        jittape.grad(lambda a: np.average(a, weights=[0.0, 0.0]))(a)
+    rows = jittape.vmap(lambda w: np.average(a, weights=w))(np.array([[1.0, 3.0], [1.0, 1.0]]))
+    np.testing.assert_allclose(rows, [1.75, 1.5])
+
+
+def test_truth_values_are_no_indices_along_an_axis():
+    for fun in (np.take_along_axis, jittape.jit(np.take_along_axis)):
+        with pytest.raises(IndexError, match="must be an integer array"):
+            fun(np.ones((2, 3)), np.ones((2, 2), bool), 1)
+
+
+def test_names_of_arguments_are_numpys():
+    x = np.array([0.3, -1.26, 2.5])
+    z = np.array([0.5 - 1j, 2j])
+    check(lambda x: np.clip(a=x, a_min=-1.0, a_max=2.0) + np.round(a=x, decimals=1), x)
+    check(lambda z: np.real(val=z) + np.imag(val=z) * np.angle(z=z, deg=True), z)
+    check_value(lambda x: np.empty_like(prototype=x).shape + x.shape, x)
+
+
+def test_what_numpy_writes_for_an_argument_not_given():
+    no = np._NoValue
+    x = np.array([[0.3, -1.26, 2.5], [1.0, 0.5, 0.2]])
+    check(lambda x: np.diff(x, 1, 0, no, no) + np.sum(x, keepdims=no, initial=no, where=no), x)
+    check(lambda x: np.diff(x, 1, 1, no, 3.0) * np.var(x, where=no, mean=no, correction=no), x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradient_has_the_dtype_of_the_values(dtype):
+    x = np.array([0.3, -1.25, 2.5, 4.0], dtype)
+    for spacing in ((), (2.0,), (np.float64(0.5),), (np.array([0.0, 1.0, 1.5, 3.0]),)):
+        check_value(lambda x, spacing=spacing: np.gradient(x, *spacing), x)
+    check_value(lambda h: np.gradient(np.arange(4), h), dtype(0.3))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, -1), ()])
+@pytest.mark.parametrize("trim", ["fb", "F", "b"])
+def test_zeros_are_trimmed_along_axes(trim, axis):
+    x = np.zeros((4, 3))
+    x[1:3, 1] = 2.0, -1.0
+    if not np.lib.NumpyVersion(np.__version__) < "2.2.0":
+        check_value(lambda x: np.trim_zeros(x, trim, axis), x)
+        check_value(lambda x: np.trim_zeros(x, trim, axis), np.zeros((2, 3)))
+    check_value(lambda x: np.trim_zeros(x[:, 1], trim), x)
+    with pytest.raises(ValueError, match="unexpected character"):
+        jittape.jit(lambda x: np.trim_zeros(x, "x"))(x)
+
+
+def test_sections_may_be_an_array_without_axes():
+    x = np.arange(6.0)
+    check(lambda x: np.array_split(x, np.array(4)), x)
+    check(lambda x: np.split(x, np.array(3)), x)
+    check(lambda x: np.split(x, []), x)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3, 1), (3,), (2, 3)])
+def test_covariance_of_few_observations(shape):
+    x = np.arange(1.0, 1 + np.prod(shape)).reshape(shape) ** 1.5
+    for rowvar in (True, False):
+        check_value(lambda x, r=rowvar: np.cov(x, rowvar=r, ddof=0), x)
+        if shape[0] > 1:
+            check_value(lambda x, r=rowvar: np.cov(x, x + 1, rowvar=r, ddof=0), x)
+
+
+def test_pinv_takes_one_of_two_bounds():
+    a = np.diag([1.0, 1e-3, 1e-15])
+    for bounds in ({}, {"rcond": 1e-2}, {"rtol": 1e-2}, {"rtol": None}):
+        check_value(lambda a, b=bounds: np.linalg.pinv(a, **b), a)
+    with pytest.raises(ValueError, match="can't be both set"):
+        jittape.jit(lambda a: np.linalg.pinv(a, rcond=1e-2, rtol=1e-2))(a)
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN")
+def test_extrema_without_nan_of_nothing_but_nan():
+    for dtype in (np.float32, np.complex128):
+        x = np.array([[np.nan, np.nan], [1.0, np.nan]], dtype)
+        check_value(lambda x: (np.nanmax(x, axis=1), np.nanmin(x, axis=1)), x, others=(x,))
+    places = jittape.jit(lambda x: (np.nanargmax(x, axis=1), np.nanargmin(x)))
+    x = np.array([[3.0, np.nan], [1.0, 2.0]])
+    for _ in range(3):
+        np.testing.assert_array_equal(places(x)[0], [0, 1])
+        assert places(x)[1] == 2
+    with pytest.raises(ValueError, match="All-NaN slice"):
+        places(np.array([[3.0, 2.0], [np.nan, np.nan]]))
+    batch = jittape.vmap(np.nanargmax)(x)
+    np.testing.assert_array_equal(batch, [0, 1])
+
+
+def test_quantiles_are_of_real_numbers():
+    for fun in (np.quantile, np.percentile):
+        with pytest.raises(TypeError, match="real numbers"):
+            jittape.jit(lambda z, fun=fun: fun(z, 0.5))(np.ones(3, complex))
