@@ -276,7 +276,9 @@ def var(
         if ddof != 0:
             raise ValueError("ddof and correction can't be provided simultaneously.")
         ddof = correction
-    x = _inexact(operand(a), dtype)
+    x = operand(a)
+    keeps_complex = x.dtype.kind != "c" and _given(dtype) and np.dtype(dtype).kind == "c"
+    x = _inexact(x, dtype)
     axes = axes_of(x, axis)
     if _given(mean):
         centre = mean
@@ -296,6 +298,8 @@ def var(
     else:
         total = fold(reduce.sum, _masked(squares, where, 0), axes, keepdims)
         value = total / cast(e.maximum(count - ddof, 0), squares.dtype)
+    if keeps_complex:  # asked for by dtype=; the variance of complex numbers is real
+        value = cast(value, np.dtype(dtype))
     return finish(value, out)
 
 

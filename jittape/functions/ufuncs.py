@@ -171,6 +171,7 @@ def clip(
     kinks="none: 0 is a smooth point",
 )
 def sinc(x: Any) -> Any:
+    x = as_operand(x)
     if x.dtype.kind not in "fc":
         x = cast(x, np.dtype(np.float64))
     return t.sinc(x, n=0)
@@ -186,6 +187,7 @@ def nan_to_num(
 ) -> Any:
     if not copy:
         raise TraceError(f"{here()}: nan_to_num(copy=False) writes in place; assign the result")
+    x = as_operand(x)
     kind = x.dtype.kind
     if kind == "c":
         parts = [nan_to_num(f(x), True, nan, posinf, neginf) for f in (z.real, z.imag)]
@@ -234,11 +236,13 @@ def fix(x: Any, out: Any = None) -> Any:
 
 @implements(np.real, cases=(*_ARRAY, _COMPLEX))
 def real(val: Any) -> Any:
+    val = as_operand(val)
     return z.real(val) if val.dtype.kind == "c" else val
 
 
 @implements(np.imag, cases=(*_ARRAY, _COMPLEX))
 def imag(val: Any) -> Any:
+    val = as_operand(val)
     return z.imag(val) if val.dtype.kind == "c" else np.zeros(val.shape, val.dtype)[()]
 
 
@@ -247,7 +251,7 @@ def imag(val: Any) -> Any:
     kinks="derivative 0 at 0 and by real numbers",
 )  # fmt: skip
 def angle(z: Any, deg: bool = False) -> Any:
-    value = _angle(z)
+    value = _angle(as_operand(z))
     return value * (180 / np.pi) if deg else value
 
 
@@ -261,12 +265,12 @@ def _angle(x: Any) -> Any:
 
 @implements(np.isposinf, cases=_ARRAY, differentiable=False)
 def isposinf(x: Any, out: Any = None) -> Any:
-    return finish(e.equal(x, np.inf), out)
+    return finish(e.equal(as_operand(x), np.inf), out)
 
 
 @implements(np.isneginf, cases=_ARRAY, differentiable=False)
 def isneginf(x: Any, out: Any = None) -> Any:
-    return finish(e.equal(x, -np.inf), out)
+    return finish(e.equal(as_operand(x), -np.inf), out)
 
 
 # -- methods -------------------------------------------------------------------------------------

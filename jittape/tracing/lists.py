@@ -1,13 +1,15 @@
-"""Lists of traced numbers given to ufuncs and to numpy.linalg while a trace is open.
+"""Lists of traced numbers given to NumPy's functions while a trace is open.
 
-NumPy dispatches neither `np.exp([t, u])` and `np.maximum.reduce([t, u])` nor
-`np.linalg.norm([t, u])`: it makes arrays of the lists first, which tracers refuse. So these names
-hold stand-ins while a trace is open, as those of tracing.patches do.
+NumPy dispatches neither `np.exp([t, u])`, `np.maximum.reduce([t, u])`, `np.clip([t, u], 0, 1)`
+nor `np.linalg.norm([t, u])`: it makes arrays of the lists first, which tracers refuse. So these
+names hold stand-ins while a trace is open, as those of tracing.patches do.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from jittape.tracing import patches
 from jittape.tracing.buffers import holds
 from jittape.tracing.dispatch import implementations, lookup, ufuncs
 from jittape.tracing.operators import of_ufunc
-from jittape.tracing.tracer import Tracer
+from jittape.tracing.tracer import Tracer, writers
 
 _SEQUENCES = (list, tuple)
 _METHODS = ("reduce", "accumulate", "outer", "reduceat", "at")
@@ -64,28 +66,39 @@ class PatchedUfunc(patches.Patched):
         return lambda *args, **kwargs: found(*_with_arrays(args), **kwargs)
 
 
-_linalg: list[tuple[str, Callable, patches.PatchedNumpy]] = []
+# per part of NumPy that is loaded: its namespace, the stand-ins and what they stand for
+_parts: dict[str, tuple[dict, dict[str, Any], dict[str, Callable]]] = {}
+
+
+def _part(module: ModuleType) -> None:
+    originals = {n: f for n, f in vars(module).items() if hasattr(f, "_implementation")}
+    stands = {n: patches.PatchedNumpy(f) for n, f in originals.items()}
+    for name, function in originals.items():
+        patches.also(function, stands[name])
+    _parts[module.__name__] = (vars(module), stands, originals)
 
 
 def _on() -> None:
-    for name, _, stand in _linalg:
-        np.linalg.__dict__[name] = stand
+    if "numpy.fft" in sys.modules and "numpy.fft" not in _parts:  # NumPy loads it when it is used
+        _part(sys.modules["numpy.fft"])
+    for namespace, stands, _ in _parts.values():
+        namespace.update(stands)
 
 
 def _off() -> None:
-    for name, original, stand in _linalg:
-        if np.linalg.__dict__.get(name) is stand:
-            np.linalg.__dict__[name] = original
+    for namespace, stands, originals in _parts.values():
+        for name, stand in stands.items():
+            if namespace.get(name) is stand:
+                namespace[name] = originals[name]
 
 
 def install() -> None:
     """Called once when all functions are known, before `patches.install`."""
-    for name, ufunc in list(vars(np).items()):
-        if isinstance(ufunc, np.ufunc) and (ufunc in ufuncs or ufunc in implementations):
-            patches.patch_numpy(name, PatchedUfunc(ufunc))
-    for name, function in list(vars(np.linalg).items()):
-        if hasattr(function, "_implementation"):  # NumPy dispatches it
-            stand = patches.PatchedNumpy(function)
-            _linalg.append((name, function, stand))
-            patches.also(function, stand)
+    for name, f in list(vars(np).items()):
+        if isinstance(f, np.ufunc):
+            if f in ufuncs or f in implementations:
+                patches.patch_numpy(name, PatchedUfunc(f))
+        elif hasattr(f, "_implementation") and f not in writers and not patches.patched(name):
+            patches.patch_numpy(name, patches.PatchedNumpy(f))  # NumPy dispatches it
+    _part(np.linalg)
     patches.switches.append((_on, _off))

@@ -83,7 +83,8 @@ class PatchedNumpy(Patched):
                 args = tuple([settled(a) for a in args]) if original not in ALIASING else args
                 return finished(original, args, found.run(*args, **kwargs))
         # what np.empty leaves in memory would make the function look impure
-        return buffers_of(_DEFINITE.get(original, original)(*args, **kwargs), args)
+        result = _DEFINITE.get(original, original)(*args, **kwargs)
+        return buffers_of(result, (*args, *kwargs.values()) if kwargs else args)
 
 
 _DEFINITE: dict[Any, Callable] = {np.empty: np.zeros, np.empty_like: np.zeros_like}
@@ -125,15 +126,7 @@ ascontiguousarray asfortranarray copy arange linspace logspace geomspace eye ide
 diagflat tri tril triu vander fromfunction fromiter tile repeat meshgrid indices concatenate
 stack vstack hstack column_stack where outer roll reshape
 """
-# functions that take a list where an array is meant
-_LISTS = """
-sum prod mean std var max min amax amin dot inner cross vdot trapezoid interp diff cumsum cumprod
-sort argsort lexsort argmax argmin median average any all ptp atleast_1d atleast_2d count_nonzero
-"""
-
-_numpy: dict[str, Any] = {
-    name: PatchedNumpy(getattr(np, name)) for name in (_CREATE + " " + _LISTS).split()
-}
+_numpy: dict[str, Any] = {name: PatchedNumpy(getattr(np, name)) for name in _CREATE.split()}
 _math: dict[str, Any] = {}
 
 
@@ -155,6 +148,11 @@ def patch_numpy(name: str, standin: Any) -> None:
     """While tracing, np.<name> is `standin`, which does for plain arguments what NumPy does."""
     _numpy_originals[name] = getattr(np, name)
     _numpy[name] = standin
+
+
+def patched(name: str) -> bool:
+    """Whether np.<name> has a stand-in already."""
+    return name in _numpy
 
 
 def patch_math(name: str, record: Callable, kind: type[PatchedMath] = PatchedMath) -> None:
