@@ -121,3 +121,22 @@ def test_quantiles_are_of_real_numbers():
     for fun in (np.quantile, np.percentile):
         with pytest.raises(TypeError, match="real numbers"):
             jittape.jit(lambda z, fun=fun: fun(z, 0.5))(np.ones(3, complex))
+
+
+def test_replaced_numbers_are_not_replaced_again():
+    x = np.array([np.nan, np.inf, -np.inf, 2.0])
+    check_value(lambda x: np.nan_to_num(x, nan=np.inf, posinf=9.0, neginf=np.nan), x, others=(x,))
+
+
+def test_what_numpy_refuses_is_refused():
+    for fun in (np.isposinf, np.isneginf):
+        with pytest.raises(TypeError, match="ambiguous"):
+            jittape.jit(fun)(np.ones(2, complex))
+    for mode in ("mean", "edge", "linear_ramp", "reflect"):
+        with pytest.raises(ValueError, match="can't extend empty axis 0"):
+            jittape.jit(lambda x, mode=mode: np.pad(x, 2, mode))(np.ones((0,)))
+
+
+def test_a_variance_may_be_asked_for_as_a_complex_number():
+    x = np.array([0.3, -1.25, 2.5])
+    check_value(lambda x: (np.var(x, dtype=np.complex64), np.std(x, dtype=complex)), x)

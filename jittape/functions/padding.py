@@ -72,6 +72,10 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
     for axis, width in enumerate(widths):
         if width == (0, 0):
             continue
+        if not a.shape[axis]:
+            raise ValueError(
+                f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'"
+            )
         if mode == "edge":
             a = _sides(a, axis, width, *_edges(a, axis))
         elif mode in _INDEXED and kwargs.get("reflect_type", "even") == "even":

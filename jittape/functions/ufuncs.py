@@ -197,9 +197,9 @@ def nan_to_num(
     info = np.finfo(x.dtype)
     up = info.max if posinf is None else posinf
     down = info.min if neginf is None else neginf
-    x = e.where(c.isnan(x), _scalar(nan, x), x)
-    x = e.where(e.equal(x, np.inf), _scalar(up, x), x)
-    return e.where(e.equal(x, -np.inf), _scalar(down, x), x)
+    found = e.where(c.isnan(x), _scalar(nan, x), x)
+    found = e.where(e.equal(x, np.inf), _scalar(up, x), found)
+    return e.where(e.equal(x, -np.inf), _scalar(down, x), found)
 
 
 def _scalar(v: Any, like: Any) -> Any:
@@ -263,14 +263,23 @@ def _angle(x: Any) -> Any:
     return e.where(c.isnan(x), x, value)
 
 
+def _real(x: Any) -> Any:
+    x = as_operand(x)
+    if x.dtype.kind == "c":
+        raise TypeError(
+            f"This operation is not supported for {x.dtype} values because it would be ambiguous."
+        )
+    return x
+
+
 @implements(np.isposinf, cases=_ARRAY, differentiable=False)
 def isposinf(x: Any, out: Any = None) -> Any:
-    return finish(e.equal(as_operand(x), np.inf), out)
+    return finish(e.equal(_real(x), np.inf), out)
 
 
 @implements(np.isneginf, cases=_ARRAY, differentiable=False)
 def isneginf(x: Any, out: Any = None) -> Any:
-    return finish(e.equal(as_operand(x), -np.inf), out)
+    return finish(e.equal(_real(x), -np.inf), out)
 
 
 # -- methods -------------------------------------------------------------------------------------
