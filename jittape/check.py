@@ -233,7 +233,12 @@ def _check(
         tangents = [np.asarray(t, np.asarray(x).dtype) for t, x in zip(d, leaves, strict=True)]
         pushed = forward(leaves, tangents) if "forward" in modes else []
 
-        def compare(numeric: list[np.ndarray], where=where, d=d, pushed=pushed) -> None:
+        def compare(
+            numeric: list[np.ndarray],
+            where: str = where,
+            d: list[np.ndarray] = d,
+            pushed: Any = pushed,
+        ) -> None:
             for k, (got, want) in enumerate(zip(pushed, numeric[: len(pushed)], strict=True)):
                 what = f"forward derivative of {name}, result {k} by {where}"
                 assert_close(got, want, *bounds, what)

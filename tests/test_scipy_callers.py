@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -99,3 +100,18 @@ def test_boundary_value_problem():
     exact = -2 * np.log(np.cosh(c * (x - 0.5)) / np.cosh(c / 2))
     np.testing.assert_allclose(found.sol(x)[0], exact, atol=1e-7)
     assert found.p[0] == pytest.approx(2 * c**2 / np.cosh(c / 2) ** 2, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("scipy.linalg", "sqrtm"), ("scipy.signal", "convolve")],
+)
+def test_compiled_code_given_a_traced_value_is_named_with_the_remedy(module, name):
+    function = getattr(importlib.import_module(module), name)
+    for transform in (jittape.grad, lambda f: jittape.jit(jittape.grad(f))):
+        with pytest.raises(TypeError) as caught:
+            transform(lambda a: np.sum(function(*[a] * (2 if name == "convolve" else 1))))(
+                np.eye(2)
+            )
+        (note,) = caught.value.__notes__
+        assert "test_scipy_callers.py" in note and f".{name} " in note and "custom_vjp" in note
