@@ -60,8 +60,8 @@ def _functions():
             ]
             try:
                 f(list(first), *rest, **case.kwargs)
-            except (AttributeError, TypeError):
-                continue  # NumPy itself takes no list here
+            except (AttributeError, TypeError, ValueError):
+                continue  # NumPy itself takes no list here, or a list of something else
             yield pytest.param(home, f.__name__, first, rest, case.kwargs, id=f.__name__)
 
 

@@ -59,6 +59,7 @@ def cov(
 def _real(dtype: np.dtype) -> np.dtype:
     return np.zeros(0, dtype).real.dtype
 
+
 # one observation of two variables in columns: two variables since NumPy 2.2, one before
 _TURNS_ONE_ROW = np.cov(np.ones((1, 2)), rowvar=False, ddof=0).ndim == 2
 

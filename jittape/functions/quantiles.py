@@ -143,6 +143,8 @@ def _quantile(scale: float, name: str, nan: bool = False) -> Callable:
         fractions = cast(q, np.dtype(np.float64)) / scale
         if not ((fractions >= 0) & (fractions <= 1)).all():
             raise ValueError(f"{name}: q must lie between 0 and {scale:g}")
+        if operand(a).dtype.kind == "c":
+            raise TypeError("a must be an array of real numbers")
         rows, kept, shape = _columns(a, axis)
         n = rows.shape[-1]
         if not n:
