@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.optimize
 import scipy.sparse
 
@@ -102,16 +102,9 @@ def test_boundary_value_problem():
     assert found.p[0] == pytest.approx(2 * c**2 / np.cosh(c / 2) ** 2, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [("scipy.linalg", "sqrtm"), ("scipy.signal", "convolve")],
-)
-def test_compiled_code_given_a_traced_value_is_named_with_the_remedy(module, name):
-    function = getattr(importlib.import_module(module), name)
+def test_compiled_code_given_a_traced_value_is_named_with_the_remedy():
     for transform in (jittape.grad, lambda f: jittape.jit(jittape.grad(f))):
         with pytest.raises(TypeError) as caught:
-            transform(lambda a: np.sum(function(*[a] * (2 if name == "convolve" else 1))))(
-                np.eye(2)
-            )
+            transform(lambda a: np.sum(scipy.linalg.sqrtm(a)))(np.eye(2))
         (note,) = caught.value.__notes__
-        assert "test_scipy_callers.py" in note and f".{name} " in note and "custom_vjp" in note
+        assert "test_scipy_callers.py" in note and ".sqrtm " in note and "custom_vjp" in note

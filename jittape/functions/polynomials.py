@@ -136,4 +136,4 @@ def histogram2d(
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
     if isinstance(bins, str):
         raise TraceError(f"{here()}: histogram_bin_edges with bins={bins!r} is not recorded")
-    return np.histogram(a, bins, range)[1]
+    return np.histogram(as_array(a), bins, range)[1]
