@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.linalg
 import scipy.optimize
 import scipy.sparse
 
@@ -100,11 +99,3 @@ def test_boundary_value_problem():
     exact = -2 * np.log(np.cosh(c * (x - 0.5)) / np.cosh(c / 2))
     np.testing.assert_allclose(found.sol(x)[0], exact, atol=1e-7)
     assert found.p[0] == pytest.approx(2 * c**2 / np.cosh(c / 2) ** 2, rel=1e-6)
-
-
-def test_compiled_code_given_a_traced_value_is_named_with_the_remedy():
-    for transform in (jittape.grad, lambda f: jittape.jit(jittape.grad(f))):
-        with pytest.raises(TypeError) as caught:
-            transform(lambda a: np.sum(scipy.linalg.sqrtm(a)))(np.eye(2))
-        (note,) = caught.value.__notes__
-        assert "test_scipy_callers.py" in note and ".sqrtm " in note and "custom_vjp" in note

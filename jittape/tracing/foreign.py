@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from jittape.errors import TraceError
 
 # how C code names what it was given: the class, or the dtype of an array with traced values
 _NAMES = ("Tracer", "holds traced values")
 
 
-def complete(error: BaseException | None, foreign: str | Sequence[str]) -> None:
+def complete(error: BaseException | None, foreign: str | tuple[str, ...]) -> None:
     """Add to an error that names a traced value the user's line, what was called there and the
     remedy. foreign: prefixes of file names that are no user's."""
     if not isinstance(error, (TypeError, ValueError, AttributeError)):
@@ -21,7 +19,7 @@ def complete(error: BaseException | None, foreign: str | Sequence[str]) -> None:
     where, called, step = "", "", error.__traceback__
     while step is not None:
         code, names = step.tb_frame.f_code, step.tb_frame.f_globals
-        if not code.co_filename.startswith(tuple(foreign)):
+        if not code.co_filename.startswith(foreign):
             where, called = f"{code.co_filename}:{step.tb_lineno}", ""
         elif where and not called:
             called = f"{names.get('__name__', '')}.{code.co_name}"
