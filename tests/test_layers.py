@@ -23,7 +23,6 @@ LAYERS = [
     ("evaluate",),
     (
         "tracing.rows",
-        "tracing.foreign",
         "tracing.recorder",
         "tracing.dispatch",
         "tracing.direct",

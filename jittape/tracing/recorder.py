@@ -178,10 +178,6 @@ class Trace(Rows):
             # NumPy's "setting an array element with a sequence" hides what is to be told, as does
             # C code that goes on after a callback has raised (scipy.optimize.brentq)
             raise hidden.with_traceback(error.__traceback__) from None
-        if error is not None:
-            from jittape.tracing.foreign import complete
-
-            complete(error, FOREIGN)
 
     # -- values ------------------------------------------------------------------------------
 
