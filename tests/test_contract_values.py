@@ -92,8 +92,8 @@ def test_promotion_is_numpys():
 
 
 def test_what_is_not_tracked_does_not_vanish():
-    with pytest.raises(TypeError, match=r"test_contract_values.py:\d+.*i0"):
-        jittape.grad(lambda x: np.i0(x))(1.0)
+    with pytest.raises(TypeError, match=r"test_contract_values.py:\d+.*packbits"):
+        jittape.grad(lambda x: np.packbits(x))(1.0)
 
 
 # -- numerics at kinks -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from jittape.execute.primitives import exported
-from jittape.passes.affine import MOST
+from jittape.passes.opcodes import MOST_CARRIED
 
 _I64, _D = ir.IntType(64), ir.DoubleType()
 
@@ -71,7 +71,7 @@ def _steps(m: int) -> Any:
     return loop
 
 
-_one, _two, _three, _four, _five, _six = (_steps(m) for m in range(1, MOST + 1))
+_one, _two, _three, _four, _five, _six = (_steps(m) for m in range(1, MOST_CARRIED + 1))
 
 
 @exported

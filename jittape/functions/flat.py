@@ -1,4 +1,4 @@
-"""`x.flat`, `x.view()` and `x.setflags()` of traced arrays, and of arrays that traced values are written to."""
+"""`x.flat`, `x.view()` and `x.setflags()` of traced arrays, and of arrays written to while tracing."""
 
 from __future__ import annotations
 

@@ -15,17 +15,16 @@ from jittape.errors import DifferentiationError
 from jittape.passes.activity import depends_on
 from jittape.passes.cut import cut
 from jittape.passes.differentiate import forward
+from jittape.passes.opcodes import MOST_CARRIED
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
-
-MOST = 6  # numbers in c; A has their square
 
 
 def numbers(tape: Tape, carries: Sequence[int]) -> int:
     """How many numbers these carries are, or 0 where they are too many or not float64."""
     avals = [tape.aval(v) for v in carries]
     n = sum(a.size for a in avals)
-    return n if n <= MOST and all(a.dtype == np.float64 for a in avals) else 0
+    return n if n <= MOST_CARRIED and all(a.dtype == np.float64 for a in avals) else 0
 
 
 def slope(step: Tape, n_carry: int) -> Tape | None:

@@ -1,4 +1,5 @@
-"""Opcodes of the scalar sweep: what the planner writes and execute/threaded.py runs.
+"""What the planner and compiled code both know: opcodes of the scalar sweep (execute/threaded.py),
+and the largest recurrence (execute/recurrence.py).
 
 A row is four int32: opcode (with an extra number from bit EXTRA on), then target and operands as
 byte offsets into the arena, unless said otherwise.
@@ -9,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+MOST_CARRIED = 6  # numbers x of a recurrence x <- A x + b; A has their square
 
 EXTRA = 10
 CODE = (1 << EXTRA) - 1
