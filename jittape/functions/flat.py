@@ -1,4 +1,4 @@
-"""`x.flat`, `x.view()` and `x.setflags()` of traced arrays, and of arrays written to while tracing."""
+"""`x.flat`, `x.view()` and `x.setflags()` of traced arrays, and of arrays that hold traced values."""
 
 from __future__ import annotations
 
