@@ -1,4 +1,4 @@
-"""`x.flat`, `x.view()` and `x.setflags()` of traced arrays, and of arrays that hold traced values."""
+"""`x.flat`, `x.view()` and `x.setflags()` of arrays that are traced or hold traced values."""
 
 from __future__ import annotations
 
