@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,9 @@ import numpy as np
 from jittape.config import config
 from jittape.passes.components import take_apart
 from jittape.passes.disjoint import read_through
-from jittape.passes.expand import expand
 from jittape.passes.linear import pull_factors
 from jittape.passes.loops import plan_loop
-from jittape.passes.lower import lower
+from jittape.passes.lower import END, lower
 from jittape.passes.memory import Places, plan
 from jittape.passes.schedule import Schedule, schedule
 from jittape.passes.simplify import simplify
@@ -51,13 +51,16 @@ class Program:
     def peak(self) -> int:
         return self.places.arena + self.places.scratch + self.places.partial
 
-    @property
-    def n_steps(self) -> int:
-        return len(self.schedule.bounds) - 1
+    @cached_property
+    def kinds(self) -> list[int]:
+        """What each step is, see passes/lower.py."""
+        at = int(self.words[0])
+        found: list[int] = self.words[at::4].tolist()
+        return found[: found.index(END)]
 
     def __repr__(self) -> str:
         return (
-            f"<Program of {len(self.tape)} instructions in {self.n_steps} steps, "
+            f"<Program of {len(self.tape)} instructions in {len(self.kinds)} steps, "
             f"{self.peak} bytes of working memory>"
         )
 
@@ -76,10 +79,6 @@ def compile_program(tape: Tape) -> Program:
             origin = origin[again if stems is None else stems[again]]
 
     improve(leave_out)
-    before = None
-    while before is not simple:  # what is expanded may hold more
-        before = simple
-        improve(expand)
     if not config.bit_exact:
         improve(pull_factors)
     improve(read_through)

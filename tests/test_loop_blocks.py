@@ -21,6 +21,7 @@ def planned(monkeypatch):
     """Every loop in blocks from its first sweep on, where it can be; and how many blocks there were
     of each kind."""
     monkeypatch.setattr(loop_blocks, "PLANNING", -1.0)
+    monkeypatch.setattr(loop_blocks, "PER_LOOP", -1e12)
     monkeypatch.setattr(fission, "GAIN", -1e9)  # also where it does not pay
     monkeypatch.setattr(loop_blocks, "MOST", 16)  # several blocks, and steps that fill none
     seen = {"core": 0, "affine": 0, "not finite": 0}
@@ -292,6 +293,7 @@ def test_random_steps(example, reverse):
     want = jittape.value_and_grad(by_loop(step, reverse), argnums=(0, 1, 2))(*args)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop_blocks, "PLANNING", -1.0)
+        patch.setattr(loop_blocks, "PER_LOOP", -1e12)
         patch.setattr(loop_blocks, "MOST", 8)
         patch.setattr(fission, "GAIN", -1e9)
         have = jittape.value_and_grad(by_scan(step, reverse), argnums=(0, 1, 2))(*args)

@@ -21,5 +21,5 @@ A call, in the order in which it goes through these:
 Loops that are one instruction:
     loop_op, loop_body, loop_run, loop_forward, loop_reverse, loop_segment, binomial
     loop_blocks, loop_parts    done in blocks
-    loop_unrolled              written out
+    loop_inner                 run inside of a program's sweep
 """

@@ -10,18 +10,17 @@ The rules are in `loop_reverse` and `loop_forward`: they record loops themselves
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from jittape.api.loop_blocks import sweep
-from jittape.api.loop_body import Body, packing, stacked
+from jittape.api.loop_body import Body, packing
 from jittape.api.loop_forward import batched_loop, jvp
+from jittape.api.loop_inner import inner, places
 from jittape.api.loop_reverse import vjp, without_kept
 from jittape.api.loop_run import divided
-from jittape.api.loop_unrolled import unrolled
 from jittape.ops.declare import Kind, Op, Signature, declare, signature
 from jittape.types import Aval, aval
 
@@ -49,7 +48,7 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
         """Run the loop; what it stacks is written where it will be read, once."""
         from jittape.execute.loop import Job
 
-        p = _places(body, length, save, inexact)
+        p = places(body, length, save, inexact)
         arrays = [
             x if type(x) is np.ndarray and x.dtype == a.dtype and x.flags.carray
             else np.require(x, a.dtype, ["C", "A"])
@@ -82,7 +81,7 @@ def _evaluate(inexact: bool) -> Callable[..., Any]:
 
     evaluate.into = into  # type: ignore[attr-defined]
     evaluate.without = _without  # type: ignore[attr-defined]
-    evaluate.expand = partial(unrolled, inexact=inexact)  # type: ignore[attr-defined]
+    evaluate.inner = partial(inner, inexact=inexact)  # type: ignore[attr-defined]
     return evaluate
 
 
@@ -95,28 +94,6 @@ def _without(s: Signature, zeros: Sequence[bool]) -> tuple[Signature, list[int]]
     kept = list(range(len(s.avals) - n))
     params = tuple(body if k == "body" else x for k, x in zip(_PARAMS, s.params, strict=True))
     return signature(s.op, params, s.avals[: len(kept)]), kept
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Of one loop: its operands; where in the packed result its carries go (number, start); and
-    what it stacks with where that starts there, or -1 where it is not part of this result."""
-
-    operands: list[Aval]
-    carries: list[tuple[int, int]]
-    stacks: list[tuple[Aval, int]]
-
-
-@lru_cache(1024)
-def _places(body: Body, length: int, save: int, inexact: bool) -> _Places:
-    operands = [*body.fixed, *body.carry, *[stacked(a, length) for a in body.rows]]
-    avals = [*body.carry, *[stacked(a, length) for a in body.results]]
-    if save:
-        avals += [stacked(a, -(-length // save)) for a in body.carry]
-    starts = iter(packing(body, length, save, inexact).starts)
-    placed = [(a, next(starts) if a.inexact == inexact else -1) for a in avals]
-    n = body.n_carry
-    return _Places(operands, [(k, x) for k, (_, x) in enumerate(placed[:n]) if x >= 0], placed[n:])
 
 
 def _batch(inexact: bool) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from jittape.execute import address, library
 from jittape.execute.loop import Job, repeat
-from jittape.execute.run import Linked, _refresh, resume
+from jittape.execute.run import _refresh, linked_of, resume
 from jittape.execute.threads import threshold
 from jittape.passes.memory import FIRST_SLOT
 from jittape.program import Program
@@ -146,9 +146,7 @@ class _Stage:
         results: bool,
     ):
         self.stays, self.more, self.out, self.results = stays, more, out, results
-        linked = program.linked
-        if linked is None:
-            linked = program.linked = Linked(program)
+        linked = linked_of(program)
         self.linked = linked
         self.ws = linked.workspace()
         first = _steps(job, 0, size, [])

@@ -25,6 +25,7 @@ _COMPILED = (
     "strips",
     "recurrence",
     "sweep",
+    "inner",
     "entry",
     "workers",
 )

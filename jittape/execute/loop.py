@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jittape.execute import address, library
-from jittape.execute.run import IndexFailure, Linked, _refresh
+from jittape.execute.run import IndexFailure, _refresh, linked_of
 from jittape.execute.run import run as run_once
 from jittape.ops.declare import Kind
+from jittape.passes import lower
 from jittape.passes.memory import FIRST_SLOT
 from jittape.program import Program, as_loop
 
@@ -51,24 +52,22 @@ def repeat(program: Program, job: Job) -> list[np.ndarray]:
         alone = as_loop(program, len(job.fixed), len(job.carry), saves and job.every == 1)
         if alone is not None:
             return _by_itself(alone, job)
-    return (_compiled if _compiled_loop_fits(program) else _in_python)(program, job)
+    done = _compiled(program, job) if fits(program) else None
+    return done if done is not None else _in_python(program, job)
 
 
-def _compiled_loop_fits(program: Program) -> bool:
-    tape = program.tape
-    used, _ = tape.distinct
-    return all(
-        s.op.kind not in (Kind.HOST, Kind.GUARD) and s.out.size < WIDE for s in used
-    ) and not any(int(program.words[program.words[0] + 4 * k]) == 3 for k in range(program.n_steps))
+def fits(program: Program) -> bool:
+    """Whether steps of this program can be swept without a return to Python."""
+    used, _ = program.tape.distinct
+    small = all(s.op.kind is not Kind.GUARD and s.out.size < WIDE for s in used)
+    return small and lower.HOST not in program.kinds
 
 
 def _by_itself(program: Program, job: Job) -> list[np.ndarray]:
     """A step that is one stretch of rows and jumps back to its start (passes/loops.py)."""
     n, fixed, carry, rows, results, saved, every, backward, progress = job
     loop = program.loop
-    linked = program.linked
-    if linked is None:
-        linked = program.linked = Linked(program)
+    linked = linked_of(program)
     ws = linked.workspace()
     try:
         for slot, value in linked.refresh:
@@ -139,11 +138,10 @@ def _in_python(program: Program, job: Job) -> list[np.ndarray]:
     return now
 
 
-def _compiled(program: Program, job: Job) -> list[np.ndarray]:
+def _compiled(program: Program, job: Job) -> list[np.ndarray] | None:
+    """None where a step is a case for NumPy after all (a singular matrix)."""
     n, fixed, carry, rows, results, saved, every, backward, progress = job
-    linked = program.linked
-    if linked is None:
-        linked = program.linked = Linked(program)
+    linked = linked_of(program)
     here = [np.array(c) for c in carry]
     there = [np.empty_like(c) for c in here]
     pointers = np.array(
@@ -181,6 +179,8 @@ def _compiled(program: Program, job: Job) -> list[np.ndarray]:
             _refresh(linked, slot, value)
         for low, high in _blocks(n, progress):
             status = steps(control, low, high)
+            if status & 7 == 1:
+                return None
             if status:
                 instruction = int(program.words[linked.steps + 4 * (status >> 3) + 3])
                 raise IndexFailure(int(program.origin[instruction]))

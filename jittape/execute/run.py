@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from jittape.execute import address, choose, library, threads
 from jittape.execute.threads import threshold
 from jittape.ops.declare import Kind
 from jittape.passes import views
-from jittape.passes.lower import GROUP
+from jittape.passes.inner import template_words
+from jittape.passes.lower import GROUP, SCALARS
 from jittape.passes.memory import FIRST_SLOT
 from jittape.program import Program
 
@@ -63,21 +65,29 @@ def _kernel_addresses(kernels: set, vectors: list) -> dict:
     """Addresses of own kernels by name, and of ufunc loops. vectors: keeps what they point at."""
     found: dict[tuple, tuple] = {}
     for k in kernels:
-        if isinstance(k[0], str):
+        if k[0] == "program":
+            inner = linked_of(k[1])
+            found[k] = inner.T, inner.code_address
+        elif k[0] == "template":
+            template = linked_of(k[1]).template
+            found[k] = address.data_address(template), len(template)
+        elif isinstance(k[0], str):
             found[k] = (library.address(KERNELS.get(k[0], k[0])), 0)
-            continue
-        types = k[0].types[k[1]]
-        mine = None if choose.exact else choose.own_function(k[0], types)
-        if mine is not None:
-            found[k] = (library.address(mine), 0)
-            continue
-        vector = None if choose.exact else choose.vector_function(k[0], types)
-        if vector is None:
-            found[k] = address.loop(*k)
         else:
-            vectors.append(np.array(vector[:1]))
-            found[k] = (library.address(f"loop{vector[1]}"), address.data_address(vectors[-1]))
+            found[k] = _ufunc_loop(k, vectors)
     return found
+
+
+def _ufunc_loop(k: tuple, vectors: list) -> tuple:
+    types = k[0].types[k[1]]
+    mine = None if choose.exact else choose.own_function(k[0], types)
+    if mine is not None:
+        return library.address(mine), 0
+    vector = None if choose.exact else choose.vector_function(k[0], types)
+    if vector is None:
+        return address.loop(*k)
+    vectors.append(np.array(vector[:1]))
+    return library.address(f"loop{vector[1]}"), address.data_address(vectors[-1])
 
 
 class Linked:
@@ -132,6 +142,14 @@ class Linked:
         self.sweep = library.function("sweep")
         self.enter = self._entry() if address.layout_known else self._enter
 
+    @cached_property
+    def template(self) -> np.ndarray:
+        """Slots of constants, for a loop inside of another program (passes/inner.py)."""
+        words = np.zeros(template_words(self.program), np.int64)
+        at = self.const_slot
+        words[at : at + len(self.consts)] = [address.data_address(c) for c in self.consts]
+        return words
+
     def _entry(self) -> Any:
         """`entry.enter`, bound to what it needs to know."""
         outputs = self.program.outputs
@@ -172,15 +190,22 @@ class Linked:
             return Workspace(self)
 
 
+def linked_of(program: Program) -> Linked:
+    """Linked once."""
+    if program.linked is None:
+        program.linked = Linked(program)
+    linked: Linked = program.linked
+    return linked
+
+
 def _cost(program: Program) -> int:
     """Of a sweep, in nanoseconds, roughly; a call by address may take any time."""
     words, at = program.words.tolist(), int(program.words[0])
     cost = 3 * len(program.code)
-    for k in range(program.n_steps):
-        kind, where = words[at + 4 * k], words[at + 4 * k + 1]
-        if kind == 1:
-            cost += words[where + 17] // 4
-        elif kind != 0:
+    for k, kind in enumerate(program.kinds):
+        if kind == GROUP:
+            cost += words[words[at + 4 * k + 1] + 17] // 4
+        elif kind != SCALARS:
             cost += _LONG
     return cost
 
@@ -190,7 +215,7 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
     inputs: a tuple or list."""
     linked = program.linked
     if linked is None:
-        linked = program.linked = Linked(program)
+        linked = linked_of(program)
     ws = linked.workspace()
     try:
         if linked.refresh:

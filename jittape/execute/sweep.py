@@ -49,6 +49,7 @@ def rows(T, base, code):
 
 
 run_rows = by_name("rows", 3)
+run_loop = by_name("run_loop", 3)  # inner.py
 run_sweep = by_name("sweep", 5)
 
 
@@ -298,6 +299,9 @@ def sweep(T, base, code, step, threshold):
             if threshold > 0 and load8(part + 8) > threshold:
                 return step * 8 + 4
             run_call(T, base, load8(part + 16), 0)
+        elif kind == 6:
+            if run_loop(T, base, load8(row + 8)):  # Python sweeps it again, and raises the error
+                return step * 8 + 1
         else:
             return 0
         step += 1

@@ -3,7 +3,7 @@
 Derivatives and batches, by templates of rules that are pasted:
     template, paste, activity, differentiate, accumulate, batch, batch_rules
 Fewer instructions for the same numbers, in the order in which program.compile_program runs them:
-    simplify, zeros, expand, linear, disjoint, triangles, components, component_rules
+    simplify, zeros, linear, disjoint, triangles, components, component_rules
 A step of a loop in parts (api/loop_blocks.py):
     fission, affine, cut
 Sparsity, and the directions that show a sparse matrix:
@@ -15,6 +15,7 @@ Planning:
     recompute, memory    what is stored, and where
 Lowering, one module for each way in which an instruction runs:
     scalars, opcodes, loops             rows of the scalar sweep
+    inner                               loops, programs inside of a program
     groups, kernels, strips             blocks of elementwise code
     calls, products, lapack             steps of their own
     lower      all of it as one table of words

@@ -21,6 +21,7 @@ from jittape.tape import Tape
 
 # Kinds of instruction; `levelling` knows them by number.
 SCALAR, ELEM, TO_ROWS, TO_COLUMNS, TO_SCALAR, CALL = range(6)
+LOOP = ("loop",)  # in place of a kernel: passes/inner.py
 HOST, GUARD, VIEW, POKE, CHECK, UPDATE, LANES, LANES_SUM, JOIN = range(6, 15)
 FULL, ROW, MEMORY = range(3)  # where a value lives within its group
 OTHER, IDENT, ROWS, ONE = range(4)  # how an operand lies over the space of its instruction
@@ -177,7 +178,15 @@ def describe(
             return Info(number, UPDATE if s.op.name in REPLACING else CALL, s, kernel)
     if kind is Kind.HOST and lapack.known(s):
         return Info(number, CALL, s, ("linear",))
+    if kind is Kind.HOST and inner_loop(s) is not None:
+        return Info(number, CALL, s, LOOP)
     return Info(number, HOST, s)
+
+
+def inner_loop(s: Signature) -> Any:
+    """The passes.inner.InnerLoop that an instruction is, or None."""
+    inner = getattr(s.op.evaluate, "inner", None)
+    return inner(s) if inner else None
 
 
 def joins_columns(s: Signature) -> bool:

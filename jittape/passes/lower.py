@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from jittape.passes import classify as sch
-from jittape.passes import groups, scalars, views
+from jittape.passes import groups, inner, scalars, views
 from jittape.passes.calls import TEMP, Call, Operand, copied, lower_call
 from jittape.passes.groups import Group, Lowering, Micro
 from jittape.passes.memory import ARENA, FIRST_SLOT, Places
 from jittape.passes.schedule import Schedule
 
-SCALARS, GROUP, CALLS, HOST, SHARED, END = range(6)
+SCALARS, GROUP, CALLS, HOST, SHARED, END, LOOP = range(7)
 CHECKED = ("", "index", "host")  # execute/sweep.py knows these by number
 HEADER = 8  # words: steps, n inputs, input types, pairs of scalar kernels
 
@@ -67,7 +67,7 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
     kinds = [f.kind for f in s.infos]
     temp_top = [0]
     pending: list[Call] = []
-    todo: list[tuple[list[int], Call]] = []
+    todo: list[tuple[int, Call | inner.Placed]] = []
     for b in range(len(s.bounds) - 1):
         lo, hi = int(s.bounds[b]), int(s.bounds[b + 1])
         i = int(s.order[lo])
@@ -99,11 +99,19 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
             ops = [operand(s, places, a) for a in s.tape.operands(i)]
             out = operand(s, places, s.tape.first + i)
             temp = [0]
+            if info.kernel == sch.LOOP:
+                found = inner.placed(info.sig, ops, out, temp)
+                own: list[Call | inner.Placed] = [*found.before, found, *found.after]
+                for part in own:
+                    steps += [LOOP if part is found else CALLS, 0, 0, i]
+                    todo.append((len(steps) - 3, part))
+                temp_top[0] = max(temp_top[0], temp[0])
+                continue
             pending = lower_call(info.sig, info.kernel, ops, out, bool(places.in_place[i]), temp)
             temp_top[0] = max(temp_top[0], temp[0])
             for c in pending:
                 steps += [SHARED if c.cut else CALLS, 0, CHECKED.index(c.checked), i]
-                todo.append((len(steps) - 3, c))  # type: ignore[arg-type]
+                todo.append((len(steps) - 3, c))
     for k, v in enumerate(places.results):
         if v is not None:
             src = operand(s, places, v)
@@ -113,12 +121,15 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
             if s.tape.aval(v).size:
                 for c in copied(src, dst):
                     steps += [CALLS, 0, 0, -1]
-                    todo.append((len(steps) - 3, c))  # type: ignore[arg-type]
+                    todo.append((len(steps) - 3, c))
     steps += [END, 0, 0, 0]
     temp_base = (places.arena + 63) & ~63
     places.arena = temp_base + temp_top[0]
-    for at, c in todo:
-        steps[at] = call_words(w, c, temp_base)  # type: ignore[call-overload]
+    for at, part in todo:
+        if isinstance(part, Call):
+            steps[at] = call_words(w, part, temp_base)
+        else:
+            steps[at] = loop_words(w, part, temp_base)
     w.words[0] = w.put(*steps)
     kernel_table(w, pairs)
     code = np.concatenate(codes) if codes else np.zeros((0, scalars.ROW), np.int32)
@@ -152,6 +163,14 @@ def call_words(w: Words, c: Call, temp_base: int) -> int:
     w.kernel(at, c.kernel, c.data)
     if c.cut is not None:
         return w.put(c.cut.chunks, c.cut.cost, at, c.cut.dimension, c.cut.per)
+    return at
+
+
+def loop_words(w: Words, p: inner.Placed, temp_base: int) -> int:
+    """A loop as words; their place."""
+    program = p.loop.program
+    at = w.put(0, 0, 0, 0, *inner.words(p, temp_base))
+    w.relocations += [(at, ("program", program), -1), (at + 2, ("template", program), -1)]
     return at
 
 
