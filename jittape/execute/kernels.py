@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jittape.execute.lines import fold_rows
 from jittape.execute.moves import copy_line
 from jittape.execute.primitives import (
     call_loop,
@@ -20,13 +21,15 @@ from jittape.execute.primitives import (
     storef,
 )
 
+LONGEST = 128  # NumPy sums in pairs of 128, too: as exact up to here
+
 
 @kernel
 def folding(args, dims, steps, data):
     """Reductions of a block. data: (which, loop, data of the loop, size, identity...).
 
-    which 2: sums of float64 rows of up to 64 columns, where the call of a loop per row would cost
-    more than the sum (10 columns: 1.4 ns per element with such calls)."""
+    which 2, 3, 4: sums, maxima, minima of float64 rows of up to LONGEST columns, where the call of
+    a loop per row would cost more than what it does (10 columns: 1.4 ns per element)."""
     which = load8(data)
     loop = load8(data + 8)
     extra = load8(data + 16)
@@ -38,22 +41,8 @@ def folding(args, dims, steps, data):
     p = local(3)
     n = local(1)
     s = local(3)
-    if which == 2 and columns <= 64:
-        xs, out = doubles(a), doubles(b)
-        at = 0
-        for i in range(rows):
-            q = r = t = u = 0.0
-            end = at + columns
-            while at + 4 <= end:
-                q += xs[at]
-                r += xs[at + 1]
-                t += xs[at + 2]
-                u += xs[at + 3]
-                at += 4
-            while at < end:
-                q += xs[at]
-                at += 1
-            out[i] = (q + r) + (t + u)
+    if which >= 2 and columns <= LONGEST:
+        fold_rows(which - 2, a, b, rows, columns)
     elif which == 0 and columns <= 8:  # short rows: column after column onto all rows
         copy_line(b, size, data + 32, 0, rows, size)
         store8(n, rows)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from jittape.execute.lines import spread
 from jittape.execute.primitives import (
     call_loop,
     kernel,
@@ -150,12 +151,7 @@ def moving(args, dims, steps, data):
         columns = load8(dims + 16)
         step = load8(steps)
         if size == 8:
-            for i in range(rows):
-                v = load8(a + i * step)
-                out = words(b)
-                for j in range(columns):
-                    out[j] = v
-                b += 8 * columns
+            spread(b, a, step, rows, columns)
         else:
             for i in range(rows):
                 copy_line(b, size, a + i * step, 0, columns, size)

@@ -14,6 +14,7 @@ import numpy as np
 from jittape.config import config
 from jittape.passes import classify as sch
 from jittape.passes import kernels, strips, views
+from jittape.passes.hoist import hoisted
 from jittape.passes.memory import PARTIAL, SCRATCH, Places
 from jittape.passes.schedule import Schedule
 
@@ -23,6 +24,8 @@ CHUNK_BLOCKS = 8  # blocks per chunk, at least
 CHUNK_COST = 16_384  # element operations per chunk, about 5 us, from which on fewer blocks will do
 SHAREABLE = 131_072  # element operations of a group that several threads might share
 MAX_CHUNKS = 64
+FOLDS: dict[Any, int] = {np.add: 2, np.maximum: 3, np.minimum: 4}
+"""Reductions of rows that the kernel `folding` does itself, for float64."""
 
 
 @dataclass(eq=False)
@@ -101,7 +104,8 @@ class Lowering:
         for i in instructions:
             self.instruction(i)
         self.g.cost = sum(self.count(m.dims) for m in self.g.body) * blocks
-        self.g.body = strips.fuse(self.g.body, fused)
+        if not config.bit_exact:
+            self.g.body = strips.fuse(hoisted(self.g.body), fused)
         self.assign()
         if len(self.g.body) == 1 and not self.g.scratch:  # nothing to keep in the cache
             self.g.block_rows = self.g.chunk_rows
@@ -223,8 +227,8 @@ class Lowering:
         if info.kind == sch.TO_ROWS:
             x = self.packed(ops[0], info.shape, DIMS_FULL)
             out = self.home(v, DIMS_ROW, item)
-            sums = info.kernel[0] is np.add and sig.out.dtype == np.float64
-            which = 2 if sums and not config.bit_exact else 0
+            own = sig.out.dtype == np.float64 and not config.bit_exact
+            which = FOLDS.get(info.kernel[0], 0) if own else 0
             data = (which, info.kernel, 0, item, *ident)
             self.emit(("folding",), data, DIMS_FULL, [x, out], (item, item))
             self.made[v] = (out, DIMS_ROW)

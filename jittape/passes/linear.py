@@ -1,4 +1,5 @@
-"""Sums of scaled arrays: sum(s * x) over the axes along which s is constant is s * sum(x).
+"""Sums of scaled arrays: sum(s * x) over the axes along which s is constant is s * sum(x), and
+sum(-x) is -sum(x).
 
 The reverse sweep of a normalisation (softmax, logsumexp, a mean of squares under a root) is full of
 them, and each is a pass over memory where sum(x) is known already. Rounding differs by a few ulp
@@ -54,11 +55,12 @@ class _Work:
         """Rewrite instruction i = sum(x); whether it was."""
         (t,) = self.ops[i]
         name, args, _ = self.instruction(t)
-        if name == "negative" and self.uses[t] == 1:
+        if name == "negative" and self.uses[t] == 1:  # the sum first: its negative is smaller
+            j = t - self.first
             factored = self.factor(s, args[0])
             if factored is None:
-                return False
-            j = t - self.first
+                factored = s, args
+                self.known.setdefault((s.params, *args), t)
             self.sigs[j], self.ops[j] = factored
             self.sigs[i] = signature(by_name["negative"], (), (s.out,))
             return True

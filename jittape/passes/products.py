@@ -114,7 +114,9 @@ def cut(kernel: tuple, dims: tuple[int, int, int, int], item: int) -> Cut | None
     rows = -(-m // chunks // ROWS) * ROWS
     if m >= 2 * ENOUGH_ROWS:
         rows = max(rows, ENOUGH_ROWS)
-    return Cut(1, rows, -(-m // rows), cost) if m > rows else None
+    # a last chunk of a few rows would copy the right operand once more
+    parts = m // rows + (m % rows >= min(ROWS, rows // 2))
+    return Cut(1, rows, parts, cost) if parts > 1 else None
 
 
 @cache

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from jittape import cpu
-from jittape.config import config
 
 # The machine's instructions; the number is the place in this list. The accumulator is `acc`, the
 # operand `m`. Truth is all bits of a lane.
@@ -88,6 +87,8 @@ SWAPPED = {name: name for name in ("add", "multiply", "amul", "logical_and", "lo
     "not_equal": "not_equal", "less": "greater", "less_equal": "greater_equal",
     "greater": "less", "greater_equal": "less_equal",
 }  # fmt: skip
+ALONE = ("amul",)
+"""Instructions that are faster than their kernels even as a run of one, over a whole block."""
 TWICE = {"multiply": "square", "add": "double"}
 """Operations whose operands are one and the same value."""
 
@@ -347,8 +348,6 @@ def fuse(body: list, make: Callable[[tuple, list, int, tuple], Any]) -> list:
     """The kernels of a group with each run of at least two replaced by one.
 
     make(data, arguments, dims, steps) makes the new kernel."""
-    if config.bit_exact:
-        return body
     readers: dict[Any, list[int]] = {}
     for k, m in enumerate(body):
         for a in m.args[:-1]:
@@ -366,7 +365,9 @@ def fuse(body: list, make: Callable[[tuple, list, int, tuple], Any]) -> list:
         ):
             end += 1
         made = None
-        while end - k >= 2:
+        first = known[k]
+        alone = first is not None and first[0] in ALONE and not body[k].dims
+        while end - k >= (1 if alone else 2):
 
             def outside(a: Any, lo: int = k, hi: int = end) -> bool:
                 return a.temp is None or any(not lo <= r < hi for r in readers.get(key(a), ()))
