@@ -20,6 +20,7 @@ import numpy as np
 
 from jittape.errors import TraceError
 from jittape.tracing.dispatch import lookup
+from jittape.tracing.lost import UNSEEN
 from jittape.tracing.recorder import Trace, frozen_arrays, here, open_traces
 from jittape.tracing.strided import view_of
 from jittape.tracing.tracer import OUT, Tracer, function_call, trace_of
@@ -257,10 +258,7 @@ def traced_handle(buffer: Any, values: Any = ()) -> Any:
 def not_recorded(target: Any) -> TraceError:
     """The error for a traced value that is written to an array whose writes are not seen."""
     return TraceError(
-        f"{here()}: a traced value is written to an array of shape {np.shape(target)} whose "
-        "writes jittape does not see, because it was made outside of the traced function or by a "
-        "call that is not recorded; copy it inside the function with np.array(...) and write to "
-        "the copy"
+        f"{here()}: a traced value is written to an array of shape {np.shape(target)} {UNSEEN}"
     )
 
 

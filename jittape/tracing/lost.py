@@ -29,6 +29,11 @@ _CONVERSIONS = (float, complex, int, bool, np.float64, np.float32, np.complex128
 # what follows where the number is only looked at
 _LOOKED_AT = {"COMPARE_OP", "FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "CONTAINS_OP"}
 _UNKNOWN = object()
+UNSEEN = (
+    "whose writes jittape does not see, because it was made outside of the traced function, of "
+    "such arrays alone (captured.copy(), 2 * captured), or by a call that is not recorded; make it "
+    "inside of the function with np.array(...), and write to that"
+)
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 
 
@@ -67,9 +72,7 @@ def told(t: Tracer) -> None:
     if op == "STORE_SUBSCR":
         raise _refusal(
             t,
-            f"{here()}: a traced value is written to an array whose writes jittape does not see, "
-            "because it was made outside of the traced function or by a call that is not "
-            "recorded; copy it inside the function with np.array(...) and write to the copy",
+            f"{here()}: a traced value is written to an array {UNSEEN}",
         )
     if not carries(t):
         return
