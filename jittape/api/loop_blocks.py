@@ -14,7 +14,7 @@ from jittape.passes.fission import Fission
 PLANNING = 2e7  # nanoseconds that planning takes; sweeps that would have saved as much pay for it
 WORKING_SET = 1 << 20  # bytes that a block's values may take
 FEW, MOST = 8, 4096  # steps of a block
-PER_LOOP, PER_BLOCK = 150e3, 15e3  # nanoseconds of Python's time
+PER_LOOP, PER_BLOCK = 120e3, 15e3  # nanoseconds of Python's time
 KEPT = 8  # plans of a body, for as many lengths
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from jittape.execute import address, library
+from jittape.execute import library
+from jittape.execute.address import data_address
 from jittape.execute.loop import Job, repeat
 from jittape.execute.run import _refresh, linked_of, resume
 from jittape.execute.threads import threshold
@@ -124,7 +125,7 @@ def _apart(avals: Sequence[Aval]) -> list[np.ndarray]:
         starts.append(at)
         at += -(-a.nbytes // 4096) * 4096 + 320
     memory = np.empty(at + 64, np.uint8)
-    shift = -address.data_address(memory) % 64
+    shift = -data_address(memory) % 64
     return [
         np.ndarray(a.shape, a.dtype, memory, start + shift)
         for a, start in zip(avals, starts, strict=True)
@@ -154,9 +155,9 @@ class _Stage:
         n_in, n_out = len(program.inputs), len(program.outputs)
         inputs, outputs = self._arrays(first)
         self.operands = base[FIRST_SLOT : FIRST_SLOT + n_in]
-        self.operands[:] = [address.data_address(x) for x in inputs]
+        self.operands[:] = [data_address(x) for x in inputs]
         self.targets = base[linked.out_slot : linked.out_slot + n_out]
-        self.targets[:] = [address.data_address(x) for x in outputs]
+        self.targets[:] = [data_address(x) for x in outputs]
         sign = -size if job.backward else size
         moves = [sign * x.nbytes // max(len(x), 1) for x in job.rows]
         self.step_in = np.array([0] * len(stays) + moves + [0] * len(more), np.int64)
@@ -213,8 +214,8 @@ class _Recurrence:
         self.moving, self.streams = plan.moving, streams
         self.x = np.empty(len(streams))
         last = 8 * (plan.size - 1) if job.backward else 0
-        table = [address.data_address(y) + last for y in (*coefficients, *streams)]
-        start = address.data_address(self.x)
+        table = [data_address(y) + last for y in (*coefficients, *streams)]
+        start = data_address(self.x)
         table += range(start, start + 8 * len(streams), 8)
         self.words = np.array(table, np.int64)
         self.stride = -8 if job.backward else 8
@@ -226,7 +227,7 @@ class _Recurrence:
         x, at, new = self.x, 0, []
         carry = [part.carry[j] for j in self.moving]
         np.concatenate([c.ravel() for c in carry], out=x)
-        self.steps(len(x), address.data_address(self.words), part.n, self.stride)
+        self.steps(len(x), data_address(self.words), part.n, self.stride)
         if not np.isfinite(x).all():
             return None
         for j, c in zip(self.moving, carry, strict=True):

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jittape.execute import address, library
+from jittape.execute import library
+from jittape.execute.address import data_address
 from jittape.execute.run import IndexFailure, _refresh, linked_of
 from jittape.execute.run import run as run_once
 from jittape.ops.declare import Kind
@@ -74,12 +75,12 @@ def _by_itself(program: Program, job: Job) -> list[np.ndarray]:
             _refresh(linked, slot, value)
         base = array("q", ws.base)
         for k, x in enumerate(fixed):
-            base[FIRST_SLOT + k] = _address_of(x)
+            base[FIRST_SLOT + k] = data_address(x)
         given = [*fixed, *carry, *[None] * len(rows), *linked.consts]
         for v, offset in program.places.resident:
             x = given[v]
             if x is not None:
-                ctypes.memmove(base[0] + offset, _address_of(x), x.nbytes)
+                ctypes.memmove(base[0] + offset, data_address(x), x.nbytes)
         for x in (*rows, *results):
             base.extend((_start(x, backward), _stride(x, backward)))
         if saved is not None and every == 1:
@@ -146,7 +147,7 @@ def _compiled(program: Program, job: Job) -> list[np.ndarray] | None:
     there = [np.empty_like(c) for c in here]
     pointers = np.array(
         [
-            *map(_address_of, fixed),
+            *map(data_address, fixed),
             *[0] * len(carry),
             *[_start(r, backward) for r in rows],
             *[0] * len(carry),
@@ -163,17 +164,17 @@ def _compiled(program: Program, job: Job) -> list[np.ndarray] | None:
         ],
         np.int64,
     )
-    pair = np.array([[_address_of(c) for c in here], [_address_of(c) for c in there]], np.int64)
+    pair = np.array([[data_address(c) for c in here], [data_address(c) for c in there]], np.int64)
     pair = pair.reshape(2, len(carry))
     sizes = np.array([c.nbytes for c in here], np.int64)
-    kept = np.array([_address_of(s) for s in saved] if saved is not None else [0], np.int64)
+    kept = np.array([data_address(s) for s in saved] if saved is not None else [0], np.int64)
     ws = linked.workspace()
     steps = library.function("steps")
-    places = [address.data_address(x) for x in (pointers, strides, pair, sizes, kept)]
+    places = [data_address(x) for x in (pointers, strides, pair, sizes, kept)]
     counts = [len(fixed), len(carry), every if saved is not None else 0]
     table = [linked.T, ws.base_address, linked.code_address, *counts, *places]
     words = np.array(table, np.int64)
-    control = address.data_address(words)
+    control = data_address(words)
     try:
         for slot, value in linked.refresh:
             _refresh(linked, slot, value)
@@ -191,17 +192,11 @@ def _compiled(program: Program, job: Job) -> list[np.ndarray] | None:
     return there if n % 2 else here
 
 
-def _address_of(x: np.ndarray) -> int:
-    if address.layout_known:
-        return ctypes.c_int64.from_address(id(x) + 16).value
-    return address.data_address(x)
-
-
 def _stride(x: np.ndarray, backward: bool) -> int:
     each = x.nbytes // max(x.shape[0], 1)
     return -each if backward else each
 
 
 def _start(x: np.ndarray, backward: bool) -> int:
-    at = _address_of(x)
+    at = data_address(x)
     return at + (x.nbytes - x.nbytes // max(x.shape[0], 1)) if backward else at

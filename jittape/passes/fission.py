@@ -23,6 +23,7 @@ from jittape.tape import Tape
 
 # nanoseconds: a row of the scalar sweep, a call by address, a return to Python
 ROW, CALL, HOST = 0.85, 10.0, 5000.0
+RECURRENCE = 0.6  # per coefficient of an affine core
 GAIN = 0.1  # of a step's cost: what is worth two more sweeps
 
 
@@ -109,7 +110,7 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
     core_cost = float(cost.step[core].sum())
     m = numbers(tape, carries)
     linear = None
-    if m and 0.25 * m * m + m * float(cost.batched[core].sum()) < core_cost:
+    if m and RECURRENCE * m * m + m * float(cost.batched[core].sum()) < core_cost:
         linear = slope(parts.core([*carries, *stays, *reads]), len(moving))
     # what comes after computes again from carries what is cheap, and is given the rest
     dear = np.flatnonzero((early if linear else core | early) & cost.dear)
@@ -123,7 +124,7 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
         shared |= {v for v in reads if v >= tape.first}
         lanes += core_cost + sum(_stream(tape.aval(v).size) for v in reads)
     else:
-        lanes += 0.25 * m * m + m * float(cost.batched[core].sum())
+        lanes += RECURRENCE * m * m + m * float(cost.batched[core].sum())
     whole = float(cost.step[between(tape, range(tape.n_inputs), outputs)].sum())
     if lanes > (1 - GAIN) * whole:
         return None

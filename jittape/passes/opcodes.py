@@ -88,6 +88,3 @@ PAIRABLE: dict[int, tuple[int, int]] = {k: (k, 1) for k in PAIRED}
 for (_op, _layout), _k in LINES.items():
     if _op in PAIRED and "s" not in _layout:
         PAIRABLE |= {SHORT[_width] + _k: (_op, _width) for _width in WIDTHS}
-
-# Of execute/recurrence.py: how many numbers it takes at most (passes/affine.py).
-NUMBERS = 6
