@@ -19,7 +19,7 @@ from jittape.tracing.dispatch import Composite, composites
 reference.load()  # completes the tables
 
 # ufuncs with complex loops that are not complex-analytic, or lose tiny imaginary parts (expi)
-_NOT_ANALYTIC = {"conjugate", "maximum", "minimum", "fmax", "fmin", "rint", "sign", "expi"}
+_NOT_ANALYTIC = {"conjugate", "maximum", "minimum", "fmax", "fmin", "rint", "sign", "expi", "wofz"}
 # ops whose derivative is not that of their value, which is what they are for
 _CUT = {"stop_gradient"}
 

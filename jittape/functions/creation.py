@@ -47,6 +47,13 @@ def constant(x: np.ndarray, live: bool) -> Tracer:
     return Tracer(trace, trace.add_const(x, live=live), aval_of(x), x)
 
 
+def on_tape(x: Any) -> Any:
+    """x as a tracer, so that traced indices read it on the tape (those of a plain array would be
+    guarded)."""
+    x = as_array(x)
+    return x if isinstance(x, Tracer) or not x.ndim else constant(x, live=True)
+
+
 def stacked(x: list | tuple, dtype: Any = None) -> Any:
     """The array of these nested sequences. Raises ValueError where they are ragged."""
     dims: list[int] = []

@@ -112,7 +112,7 @@ def histogramdd(
         for k, e in enumerate(edges):
             counts = counts / np.reshape(np.diff(e), [-1 if i == k else 1 for i in np.arange(d)])
         counts = counts / total
-    return counts, tuple(edges)
+    return counts, edges
 
 
 @implements(

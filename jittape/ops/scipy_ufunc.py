@@ -23,10 +23,18 @@ SHAPE = Refused(
 )
 
 
-def special(ufunc: np.ufunc, *partials: Partial, domain: Any = None, kinks: str = "") -> Op:
-    """Declare a ufunc of SciPy. partials: see ops.elementwise; domain: per operand."""
+def special(
+    ufunc: np.ufunc,
+    *partials: Partial,
+    domain: Any = None,
+    kinks: str = "",
+    cases: tuple[Case, ...] = (),
+) -> Op:
+    """Declare a ufunc of SciPy. partials: see ops.elementwise; domain: per operand; cases: where
+    those of its number of operands will not do."""
+    given = cases
     name = ufunc.__name__ if ufunc.__name__ not in by_name else f"scipy_{ufunc.__name__}"
-    cases: tuple[Case, ...] = (UNARY_CASES, BINARY_CASES)[min(ufunc.nin, 2) - 1]
+    cases = (UNARY_CASES, BINARY_CASES)[min(ufunc.nin, 2) - 1]
     if ufunc.nin > 2:
         cases = (Case(((3,),) * ufunc.nin), Case(((2, 1), *((3,),) * (ufunc.nin - 1))))
     differentiable = [not isinstance(p, Refused) for p in partials]
@@ -42,7 +50,7 @@ def special(ufunc: np.ufunc, *partials: Partial, domain: Any = None, kinks: str 
         *partials,
         domain=domain if isinstance(domain[0], tuple) else (domain,) * ufunc.nin,
         kinks=kinks,
-        cases=cases,
+        cases=given or cases,
         doc=f"scipy.special.{ufunc.__name__}",
         name=name,
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sp
 
-from jittape.ops import bessel, gamma  # noqa: F401  (declare their ops)
+from jittape.ops import bessel, gamma, orthogonal, quantile_functions  # noqa: F401  (declare)
 from jittape.ops.declare import Kind, Op, declare
 from jittape.ops.elementwise import UNARY_CASES, partial_jvp, partial_vjp, where
 from jittape.ops.scipy_ufunc import ORDER, SHAPE, Domain, Partial, as_float, special
@@ -210,3 +210,9 @@ fresnel_sine = _output(
 fresnel_cosine = _output(
     "fresnel_cosine", sp.fresnel, 1, lambda y, x: np.cos(pi / 2 * np.square(x)), (-2.0, 2.0)
 )
+
+# Ai, Ai', Bi, Bi': each pair solves y'' = x y (DLMF 9.2.1)
+airy_ai: Op = _output("airy_ai", sp.airy, 0, lambda y, x: airy_ai_slope(x), (-2.0, 1.0))
+airy_ai_slope: Op = _output("airy_ai_slope", sp.airy, 1, lambda y, x: x * airy_ai(x), (-2.0, 1.0))
+airy_bi: Op = _output("airy_bi", sp.airy, 2, lambda y, x: airy_bi_slope(x), (-2.0, 1.0))
+airy_bi_slope: Op = _output("airy_bi_slope", sp.airy, 3, lambda y, x: x * airy_bi(x), (-2.0, 1.0))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jittape.errors import TraceError
-from jittape.functions.gather import along
+from jittape.functions.gather import along, take
 from jittape.functions.linalg import inexact, matrices
 from jittape.functions.linalg import real_if_possible as _real_if_possible
 from jittape.ops import linalg as ops
@@ -88,7 +88,7 @@ def lu(
         return _reordered(left, back), right
     if p_indices:
         return back, left, right
-    return np.eye(m, dtype=a.dtype)[back], left, right
+    return take(np.eye(m, dtype=a.dtype), back, axis=0), left, right
 
 
 def lu_solve(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from jittape.errors import TraceError
-from jittape.functions.creation import as_array
+from jittape.functions.creation import as_array, on_tape
 from jittape.functions.linalg import inexact
 from jittape.functions.reductions import root
 from jittape.scipy.patches import stand_in
@@ -307,6 +307,7 @@ def map_coordinates(
     if mode not in _PADS:
         raise RuntimeError(f"boundary mode {mode!r} is not supported")
     x, c = inexact(as_array(input), as_array(coordinates))
+    x = on_tape(x)
     if c.shape[0] != x.ndim:
         raise RuntimeError("invalid shape for coordinate array")
     outside: Any = False

@@ -185,7 +185,74 @@ def fresnel(z: Any) -> tuple[Any, Any]:
     return ops.fresnel_sine(z), ops.fresnel_cosine(z)
 
 
+@implements(sp.airy, cases=(Case(((3,),)),))
+def airy(z: Any) -> tuple[Any, Any, Any, Any]:
+    """Airy functions (Ai, Ai', Bi, Bi') of real numbers. As scipy.special.airy."""
+    (z,), _ = _operands(z)
+    if z.dtype.kind == "c":
+        raise TraceError(f"{here()}: scipy.special.airy of complex numbers is not recorded")
+    return ops.airy_ai(z), ops.airy_ai_slope(z), ops.airy_bi(z), ops.airy_bi_slope(z)
+
+
+@implements(sp.voigt_profile, cases=(Case(((3,), 0.5, 0.7)),), domain=(0.3, 2.0))
+def voigt_profile(x: Any, sigma: Any, gamma: Any) -> Any:
+    """Re w(z) / (sigma sqrt(2 pi)), z = (x + i gamma) / (sigma sqrt(2)) (DLMF 7.19); sigma > 0.
+    As scipy.special.voigt_profile."""
+    scale = sigma * np.sqrt(2.0)
+    return np.real(sp.wofz((x + 1j * gamma) / scale)) / (scale * np.sqrt(pi))
+
+
+def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:
+    """gamma(n + 1), and 0 of negative numbers. As scipy.special.factorial."""
+    (n,), traced = _operands(n)
+    if not traced or exact or extend != "zero":
+        raise TraceError(f"{here()}: factorial with exact= or extend= is not recorded")
+    inside = n >= 0
+    return np.where(inside, sp.gamma(np.where(inside, n, 0.0) + 1.0), 0.0)
+
+
+def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> Any:
+    """Binomial coefficients, 0 where not 0 <= k <= N. As scipy.special.comb."""
+    if exact:
+        raise TraceError(f"{here()}: comb with exact=True is not recorded; leave it out")
+    (N, k), _ = _operands(N, k)
+    if repetition:
+        return comb(N + k - 1, k)
+    inside = (k <= N) & (N >= 0) & (k >= 0)
+    return np.where(inside, sp.binom(np.where(inside, N, 1.0), np.where(inside, k, 0.0)), 0.0)
+
+
+def perm(N: Any, k: Any, exact: bool = False) -> Any:
+    """Numbers of arrangements, 0 where not 0 <= k <= N. As scipy.special.perm."""
+    if exact:
+        raise TraceError(f"{here()}: perm with exact=True is not recorded; leave it out")
+    (N, k), _ = _operands(N, k)
+    inside = (k <= N) & (N >= 0) & (k >= 0)
+    first = np.where(inside, N - k + 1.0, 1.0)
+    return np.where(inside, sp.poch(first, np.where(inside, k, 0.0)), 0.0)
+
+
+def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, *, diff_n: int = 0) -> Any:
+    """Spherical harmonics by associated Legendre functions (DLMF 14.30.1); n and m are constants.
+    As scipy.special.sph_harm_y. The derivative by theta is NaN at the poles."""
+    if diff_n:
+        raise TraceError(f"{here()}: sph_harm_y with diff_n= is not recorded")
+    size = np.abs(m)
+    scale = np.sqrt(
+        (2 * n + 1) / (4 * pi) * np.exp(sp.gammaln(n - size + 1) - sp.gammaln(n + size + 1))
+    )
+    y = scale * sp.lpmv(size, n, np.cos(theta)) * np.exp(1j * size * phi)
+    other = np.where(size % 2 == 1, -1.0, 1.0) * np.conjugate(y)
+    return np.where(np.asarray(m) < 0, other, y)
+
+
 stand_in(
     "scipy.special",
-    {f.__name__: f for f in (logsumexp, softmax, log_softmax, multigammaln, polygamma, softplus)},
+    {
+        f.__name__: f
+        for f in (
+            *(logsumexp, softmax, log_softmax, multigammaln, polygamma, softplus),
+            *(factorial, comb, perm, sph_harm_y),
+        )
+    },
 )

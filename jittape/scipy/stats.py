@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 import scipy.stats as st
+from scipy.special import _ufuncs
 
+from jittape.errors import TraceError
+from jittape.functions.creation import as_array
 from jittape.scipy.patches import replace_methods
+from jittape.scipy.special import logsumexp
 from jittape.tracing import patches
-from jittape.tracing.recorder import open_traces
+from jittape.tracing.recorder import here, open_traces
 from jittape.tracing.tracer import Tracer, cast, number_of
 from jittape.types import aval_of
 
@@ -44,6 +48,22 @@ def _traced(x: Any) -> Any:
     return Tracer(trace, number_of(trace, value), aval_of(value), value[()])
 
 
+def _formula(dist: Any, name: str, x: Any, shapes: list) -> Any:
+    """The private method with the formula. SciPy gives it arguments of one shape, which most
+    formulas do not need; those that walk over the elements side by side do."""
+    run = getattr(dist, f"_{name}")
+    value = run(x, *shapes)
+    whole = np.broadcast_shapes(x.shape, *[a.shape for a in shapes])
+    if np.shape(value) != whole:
+        value = run(*[np.broadcast_to(a, whole) for a in (x, *shapes)])
+    if np.shape(value) not in ((), whole):
+        raise TraceError(
+            f"{here()}: the {name} of {dist.name} gives shape {np.shape(value)} for {whole}, and "
+            "is not recorded; wrap it in jittape.custom_vjp"
+        )
+    return value
+
+
 def _continuous(name: str, below: float, above: float, scaled: Callable) -> Callable:
     """The method `name`: its value below and above the support, and how the scale enters."""
 
@@ -55,7 +75,7 @@ def _continuous(name: str, below: float, above: float, scaled: Callable) -> Call
         low, high = self._get_support(*shapes)
         inside = np.logical_and(np.less_equal(low, y), np.less_equal(y, high))
         outside = np.where(np.less(y, low), below, np.where(np.greater(y, high), above, np.nan))
-        value = np.where(inside, scaled(getattr(self, f"_{name}")(y, *shapes), scale), outside)
+        value = np.where(inside, scaled(_formula(self, name, y, shapes), scale), outside)
         return np.where(_valid(self, shapes, scale), value, np.nan)
 
     return method
@@ -68,7 +88,7 @@ def _discrete(name: str, outside: float) -> Callable:
         low, high = self._get_support(*shapes)
         inside = np.logical_and(np.less_equal(low, k), np.less_equal(k, high))
         inside = np.logical_and(inside, np.equal(np.floor(k), k))
-        value = np.where(inside, getattr(self, f"_{name}")(k, *shapes), outside)
+        value = np.where(inside, _formula(self, name, k, shapes), outside)
         return np.where(_valid(self, shapes, 1), value, np.nan)
 
     return method
@@ -86,7 +106,37 @@ _METHODS = (
 )
 
 
+def _skewnorm_cdf(self: Any, x: Any, a: Any) -> Any:
+    """SciPy's, without the integrals that it takes for probabilities below 1e-6."""
+    return np.clip(_ufuncs._skewnorm_cdf(x, 0.0, 1.0, a), 0.0, 1.0)
+
+
+def _kde_log(self: Any, points: Any) -> Any:
+    """log density of a gaussian_kde of plain data at traced points (d, m), or (m,) for d = 1."""
+    points = np.atleast_2d(as_array(points))
+    if points.shape[0] != self.d:
+        if points.shape != (1, self.d):
+            raise ValueError(f"points have dimension {points.shape[0]}, dataset has {self.d}")
+        points = np.transpose(points)
+    whiten = np.linalg.inv(np.linalg.cholesky(self.covariance))
+    at, data = np.matmul(whiten, points), np.matmul(whiten, self.dataset)
+    distance = np.sum(np.square(at[:, :, None] - data[:, None, :]), axis=0)
+    scale = 0.5 * np.linalg.slogdet(2 * np.pi * np.asarray(self.covariance))[1]
+    return logsumexp(-0.5 * distance, axis=1, b=np.asarray(self.weights)) - scale
+
+
 replace_methods(list(_METHODS))
+replace_methods(
+    [
+        (st.gaussian_kde, "logpdf", _kde_log),
+        *(
+            (st.gaussian_kde, n, lambda s, p: np.exp(_kde_log(s, p)))
+            for n in ("evaluate", "__call__", "pdf")
+        ),
+    ]
+)
+if hasattr(_ufuncs, "_skewnorm_cdf"):
+    replace_methods([(type(st.skewnorm), "_cdf", _skewnorm_cdf)])
 
 
 # A method that was bound before (`N = norm.cdf`) runs SciPy's own code: what that fills must see

@@ -121,7 +121,7 @@ def load_all() -> None:
 
 SCIPY = (
     *("scipy.special", "scipy.linalg", "scipy.fft", "scipy.stats", "scipy.sparse"),
-    *("scipy.integrate", "scipy.spatial", "scipy.signal", "scipy.ndimage"),
+    *("scipy.integrate", "scipy.spatial", "scipy.signal", "scipy.ndimage", "scipy.interpolate"),
 )
 _BESIDE = {m: f"jittape.{m}" for m in SCIPY} | {"cmath": "jittape.functions.cmath"}
 
