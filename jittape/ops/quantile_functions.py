@@ -15,9 +15,10 @@ import numpy as np
 import scipy.special as sp
 from scipy.special import _ufuncs
 
-from jittape.ops.declare import Case
+from jittape.ops.declare import Case, Kind, Op, declare
 from jittape.ops.elementwise import where
-from jittape.ops.scipy_ufunc import ORDER, SHAPE, special
+from jittape.ops.scipy_ufunc import SHAPE, special
+from jittape.types import aval
 
 _P = (0.1, 0.9)
 _POSITIVE = (0.3, 4.0)
@@ -213,13 +214,31 @@ special(
     ),
     domain=((0.1, 1.0), (0.2, 1.0)),
 )
-_private(
-    "_lambertw",
-    lambda w, z, k, tol: np.exp(-w) / (1.0 + w),
-    ORDER,
-    ORDER,
-    domain=(0.5, 2.0),
-    cases=(Case(((3,), 0, 1e-8)), Case(((2,), 1, 1e-8), name="another branch")),
+
+
+def _lambert_slope(g: Any, w: Any) -> Any:
+    return g * np.exp(-w) / (1.0 + w)
+
+
+def _lambert(z: Any, k: int) -> Any:
+    run = getattr(sp.lambertw, "original", sp.lambertw)  # (a stand-in while a trace is open)
+    return run(z, k).astype(np.result_type(z, np.complex64), copy=False)
+
+
+lambert_w: Op = declare(
+    Op(
+        name="lambert_w",
+        kind=Kind.HOST,
+        infer=lambda z, k: aval(z.shape, np.result_type(z.dtype, np.complex64)),
+        evaluate=_lambert,
+        params=("k",),
+        vjp=lambda g, out, z, k: (_lambert_slope(g, out),),
+        jvp=lambda tangents, out, z, k: _lambert_slope(tangents[0], out),
+        batch=lambda args, which, size, k: lambert_w(*args, k=k),
+        domain=((0.5, 2.0),),
+        cases=(Case(((3,),), {"k": 0}), Case(((2,),), {"k": 1}, name="another branch")),
+        doc="branch k of Lambert's W, complex: scipy.special.lambertw",
+    )
 )
 special(sp.wofz, lambda w, z: -2.0 * z * w + 2.0j / sqrt(pi))
 

@@ -23,18 +23,10 @@ SHAPE = Refused(
 )
 
 
-def special(
-    ufunc: np.ufunc,
-    *partials: Partial,
-    domain: Any = None,
-    kinks: str = "",
-    cases: tuple[Case, ...] = (),
-) -> Op:
-    """Declare a ufunc of SciPy. partials: see ops.elementwise; domain: per operand; cases: where
-    those of its number of operands will not do."""
-    given = cases
+def special(ufunc: np.ufunc, *partials: Partial, domain: Any = None, kinks: str = "") -> Op:
+    """Declare a ufunc of SciPy. partials: see ops.elementwise; domain: per operand."""
     name = ufunc.__name__ if ufunc.__name__ not in by_name else f"scipy_{ufunc.__name__}"
-    cases = (UNARY_CASES, BINARY_CASES)[min(ufunc.nin, 2) - 1]
+    cases: tuple[Case, ...] = (UNARY_CASES, BINARY_CASES)[min(ufunc.nin, 2) - 1]
     if ufunc.nin > 2:
         cases = (Case(((3,),) * ufunc.nin), Case(((2, 1), *((3,),) * (ufunc.nin - 1))))
     differentiable = [not isinstance(p, Refused) for p in partials]
@@ -50,7 +42,7 @@ def special(
         *partials,
         domain=domain if isinstance(domain[0], tuple) else (domain,) * ufunc.nin,
         kinks=kinks,
-        cases=given or cases,
+        cases=cases,
         doc=f"scipy.special.{ufunc.__name__}",
         name=name,
     )

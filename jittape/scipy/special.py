@@ -18,6 +18,7 @@ from jittape.errors import TraceError
 from jittape.ops import special as ops
 from jittape.ops.declare import Case
 from jittape.ops.gamma import zeta as zeta_op
+from jittape.ops.quantile_functions import lambert_w
 from jittape.ops.stop import stop
 from jittape.scipy.patches import stand_in
 from jittape.tracing.dispatch import implements, index_table
@@ -205,7 +206,9 @@ def voigt_profile(x: Any, sigma: Any, gamma: Any) -> Any:
 def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:
     """gamma(n + 1), and 0 of negative numbers. As scipy.special.factorial."""
     (n,), traced = _operands(n)
-    if not traced or exact or extend != "zero":
+    if not traced:
+        return sp.factorial(n, exact=exact)
+    if exact or extend != "zero":
         raise TraceError(f"{here()}: factorial with exact= or extend= is not recorded")
     inside = n >= 0
     return np.where(inside, sp.gamma(np.where(inside, n, 0.0) + 1.0), 0.0)
@@ -213,9 +216,11 @@ def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:
 
 def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> Any:
     """Binomial coefficients, 0 where not 0 <= k <= N. As scipy.special.comb."""
+    (N, k), traced = _operands(N, k)
+    if not traced:
+        return sp.comb(N, k, exact=exact, repetition=repetition)
     if exact:
         raise TraceError(f"{here()}: comb with exact=True is not recorded; leave it out")
-    (N, k), _ = _operands(N, k)
     if repetition:
         return comb(N + k - 1, k)
     inside = (k <= N) & (N >= 0) & (k >= 0)
@@ -224,17 +229,26 @@ def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> An
 
 def perm(N: Any, k: Any, exact: bool = False) -> Any:
     """Numbers of arrangements, 0 where not 0 <= k <= N. As scipy.special.perm."""
+    (N, k), traced = _operands(N, k)
+    if not traced:
+        return sp.perm(N, k, exact=exact)
     if exact:
         raise TraceError(f"{here()}: perm with exact=True is not recorded; leave it out")
-    (N, k), _ = _operands(N, k)
     inside = (k <= N) & (N >= 0) & (k >= 0)
     first = np.where(inside, N - k + 1.0, 1.0)
     return np.where(inside, sp.poch(first, np.where(inside, k, 0.0)), 0.0)
 
 
+def lambertw(z: Any, k: Any = 0, tol: float = 1e-8) -> Any:
+    """Branch k, an integer, of Lambert's W. As scipy.special.lambertw."""
+    (z,), _ = _operands(z)
+    return lambert_w(z, k=int(k))
+
+
 def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, *, diff_n: int = 0) -> Any:
     """Spherical harmonics by associated Legendre functions (DLMF 14.30.1); n and m are constants.
     As scipy.special.sph_harm_y. The derivative by theta is NaN at the poles."""
+    (theta, phi), _ = _operands(theta, phi)
     if diff_n:
         raise TraceError(f"{here()}: sph_harm_y with diff_n= is not recorded")
     size = np.abs(m)
@@ -252,7 +266,7 @@ stand_in(
         f.__name__: f
         for f in (
             *(logsumexp, softmax, log_softmax, multigammaln, polygamma, softplus),
-            *(factorial, comb, perm, sph_harm_y),
+            *(factorial, comb, perm, lambertw, sph_harm_y),
         )
     },
 )
