@@ -21,6 +21,7 @@ PLACES = {
     "dense": ("dense", "PROBLEM"),
     "lanes": ("lanes", "PROBLEM"),
     "ode": ("ode", "PROBLEM"),
+    "rnn": ("rnn", "PROBLEM"),
     "gp": ("gp", "PROBLEM"),
 }
 
