@@ -38,6 +38,7 @@ def test_quadratic_form_to_second_order():
 def test_matrices_multiply_by_a_star():
     check(lambda v: A * v, V, order=1)
     check(lambda w: w * A, W, order=1)
+    check(lambda v: A @ [v[0], 1.0, v[1] * v[2], 0.0], V, order=1)
 
 
 def test_the_pattern_of_a_sparse_jacobian_is_that_of_the_matrix():

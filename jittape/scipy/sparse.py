@@ -65,7 +65,7 @@ def product(a: Any, x: Any) -> Any:
 
 
 def _is_scalar(x: Any) -> bool:
-    return x.ndim == 0
+    return as_array(x).ndim == 0  # (it may be a list)
 
 
 def _left(self: Any, other: Any) -> Any:
