@@ -51,8 +51,8 @@ def load() -> None:
     for name in jittape.__all__:
         getattr(jittape, name)
     if find_spec("scipy") is not None:
-        for name in SCIPY:
-            import_module(f"jittape.{name}")
+        for name in SCIPY.values():
+            import_module(name)
 
 
 def dotted(f: Any) -> str:

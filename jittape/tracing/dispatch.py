@@ -119,11 +119,12 @@ def load_all() -> None:
         _load(part)
 
 
-SCIPY = (
-    *("scipy.special", "scipy.linalg", "scipy.fft", "scipy.stats", "scipy.sparse"),
-    *("scipy.integrate", "scipy.spatial", "scipy.signal", "scipy.ndimage", "scipy.interpolate"),
-)
-_BESIDE = {m: f"jittape.{m}" for m in SCIPY} | {"cmath": "jittape.functions.cmath"}
+_PARTS = """
+special linalg fft stats sparse sparse.linalg integrate spatial signal ndimage interpolate
+""".split()
+# what is recorded of SciPy: its module -> that of jittape
+SCIPY = {f"scipy.{m}": f"jittape.scipy.{m.replace('.', '_')}" for m in _PARTS}
+_BESIDE = SCIPY | {"cmath": "jittape.functions.cmath"}
 
 
 def load_beside() -> bool:
