@@ -1,5 +1,7 @@
 """Lists of traced numbers where NumPy takes lists of numbers, in plain NumPy code."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy import clip as imported_clip
@@ -45,7 +47,9 @@ def _functions():
     homes = {"numpy": np, "numpy.linalg": np.linalg, "numpy.fft": np.fft}
     for f, about in dispatch.implementations.items():
         home = homes.get(getattr(f, "__module__", None) or "")
-        if home is None or not about.cases or getattr(home, f.__name__, None) is not f:
+        if home is None or not about.cases or not hasattr(f, "_implementation"):
+            continue
+        if getattr(home, f.__name__, None) is not f:
             continue
         case: Case = about.cases[0]
         first, *rest = case.args or (None,)
@@ -59,12 +63,15 @@ def _functions():
                 for q in rest
             ]
             try:
-                f(list(first), *rest, **case.kwargs)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)  # np.trapz
+                    f(list(first), *rest, **case.kwargs)
             except (AttributeError, TypeError, ValueError):
                 continue  # NumPy itself takes no list here, or a list of something else
             yield pytest.param(home, f.__name__, first, rest, case.kwargs, id=f.__name__)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("home", "name", "x", "rest", "options"), list(_functions()))
 def test_functions_take_lists_of_traced_values(home, name, x, rest, options):
     def fun(x):

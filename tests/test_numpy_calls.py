@@ -140,3 +140,10 @@ def test_what_numpy_refuses_is_refused():
 def test_a_variance_may_be_asked_for_as_a_complex_number():
     x = np.array([0.3, -1.25, 2.5])
     check_value(lambda x: (np.var(x, dtype=np.complex64), np.std(x, dtype=complex)), x)
+
+
+def test_isclose_takes_pythons_numbers_at_the_dtype_of_the_other():
+    x = np.array([0.1, 0.2], np.float32)
+    check_value(lambda x: np.isclose(x, 0.1, atol=0, rtol=0), x, others=(x[::-1],))
+    check_value(lambda x: np.isclose(0.1, x, atol=0, rtol=0) | np.isclose(x, np.float64(0.2)), x)
+    check_value(lambda x: np.allclose(x[0], 0.1, atol=0, rtol=0), x, others=(x,))

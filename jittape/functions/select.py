@@ -131,7 +131,8 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
 
 @implements(np.isclose, differentiable=False, cases=(Case(((3,), (3,))),))
 def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
-    a, b = as_array(a), as_array(b)
+    # Python's numbers have no dtype of their own: 0.1 is compared with float32 as float32
+    a, b = (v if type(v) in (int, float, complex) else as_array(v) for v in (a, b))
     near = (np.abs(a - b) <= atol + rtol * np.abs(b)) & np.isfinite(b)
     near = near | (a == b)
     return near | (np.isnan(a) & np.isnan(b)) if equal_nan else near
