@@ -17,6 +17,9 @@ LANES = 3
 ASKS = {
     "allclose",
     "arange",
+    "arccos",  # this and log, power, sqrt and the like are numpy.emath's: is the result complex?
+    "arcsin",
+    "arctanh",
     "argwhere",
     "array_equal",
     "array_equiv",
@@ -24,14 +27,33 @@ ASKS = {
     "flatnonzero",
     "geomspace",
     "histogram",
+    "histogram2d",
+    "histogram_bin_edges",
+    "histogramdd",
+    "intersect1d",
+    "log",
+    "log10",
+    "log2",
+    "logn",
     "lstsq",
     "nonzero",
+    "polydiv",
     "polyfit",
+    "power",
     "roots",
+    "setdiff1d",
+    "setxor1d",
+    "sqrt",
+    "union1d",
+    "unique",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
 }
 if np.linalg.eigvals(np.eye(1)).dtype.kind == "f":  # NumPy before 2.5
     ASKS |= {"eig", "eigvals"}
-ASKING_CASES = {("svd", 4)}
+ASKING_CASES = {("svd", 4), ("poly", 1)}
 
 
 def leaves_of(x: Any) -> list[Any]:

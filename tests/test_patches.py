@@ -1,6 +1,9 @@
 """Names of NumPy that record while a trace is open are the originals again when it has closed."""
 
+import cmath
 import pickle
+import subprocess
+import sys
 import threading
 import types
 
@@ -182,3 +185,36 @@ def test_names_of_other_modules_outside_of_the_cache():
     carry, _ = jittape.scan(lambda c, _: (HELPERS.simulate(c) * 0.1, c), 1.5, None, length=2)
     once = HELPERS.simulate(1.5) * 0.1
     assert carry == pytest.approx(HELPERS.simulate(once) * 0.1, rel=1e-14)
+
+
+def test_stand_ins_outlive_imports_made_while_tracing(monkeypatch):
+    """What an imported module took for NumPy's own is restored, and jittape's own names are not."""
+
+    def imports(x):
+        module = types.ModuleType("imported_meanwhile")
+        module.zeros = np.zeros
+        monkeypatch.setitem(sys.modules, "imported_meanwhile", module)
+        return np.sum(x * x)
+
+    def windows(x):
+        return (
+            np.sum(np.lib.stride_tricks.as_strided(x, (3, 2), (8, 8)) ** 2) + cmath.exp(x[0]).real
+        )
+
+    for _ in range(2):
+        jittape.grad(imports)(X)
+        assert not isinstance(sys.modules["imported_meanwhile"].zeros, Patched)
+        np.testing.assert_allclose(
+            jittape.grad(windows)(X), 2 * X * [1, 2, 2, 1] + [np.exp(X[0]), 0, 0, 0]
+        )
+        monkeypatch.delitem(sys.modules, "imported_meanwhile")
+
+
+def test_a_program_of_no_instructions_needs_none():
+    """In a process that has recorded nothing before."""
+    code = """
+import numpy as np, jittape
+f = jittape.jit(np.copy)
+assert all((f(np.ones(3)) == 1.0).all() for _ in range(5))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

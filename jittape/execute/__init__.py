@@ -8,7 +8,7 @@ library, address, choose    the compiled code of this process; addresses of NumP
 Compiled, all into one object file:
     sweep, threaded, inner    the sweeps, written with primitives
     parts                 calls whole, or cut for several threads
-    kernels, moves, joins, strips, products, tiles, factors     what they call
+    kernels, lines, moves, joins, strips, products, tiles, factors     what they call
     maths, vector         exp and tanh, and libmvec
     recurrence            x <- A x + b, for blocks
 Threads:

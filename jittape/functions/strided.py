@@ -92,12 +92,16 @@ class _AsStrided(PatchedNumpy):
         return shared_view(found, x) if type(x) is Buffer and type(found) is Buffer else found
 
 
-_stand = _AsStrided(_plain)
-_namespace = np.lib.stride_tricks.__dict__
-patches.also(_plain, _stand)
-patches.switches.append(
-    (
-        lambda: _namespace.update(as_strided=_stand),
-        lambda: _namespace.update(as_strided=_plain),
+def _switch() -> None:
+    namespace = np.lib.stride_tricks.__dict__
+    stand = _AsStrided(_plain)  # no name of a module may hold it: they are restored, see patches
+    patches.also(_plain, stand)
+    patches.switches.append(
+        (
+            lambda: namespace.update(as_strided=stand),
+            lambda: namespace.update(as_strided=_plain),
+        )
     )
-)
+
+
+_switch()

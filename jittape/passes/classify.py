@@ -287,11 +287,11 @@ def classify(tape: Tape, root: Any, vid: Any, is_view: Any, copies: list, infos:
     """Info of each instruction. One per signature where all operands are whole arrays, else one
     per (signature, views of the operands)."""
     n, first = len(tape), tape.first
+    if not n:
+        return np.zeros(0, np.int32)
     used, inverse = tape.distinct
     view_info = Info(0, VIEW, signatures[0])
     infos.append(view_info)
-    if not n:
-        return np.zeros(0, np.int32)
     ptr, args = tape.arg_ptr, tape.args
     plain = np.empty(tape.n_values, np.bool_)
     large = np.zeros(tape.n_values, np.bool_)

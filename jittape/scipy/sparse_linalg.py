@@ -16,6 +16,7 @@ from jittape.functions.linalg import inexact
 from jittape.functions.shape import to_shape
 from jittape.ops.declare import Case, Kind, Op, declare
 from jittape.ops.index import take
+from jittape.ops.reduce import broadcast_to
 from jittape.scipy.patches import stand_in
 from jittape.scipy.sparse import elements
 from jittape.tracing.recorder import here
@@ -61,10 +62,21 @@ def _solve_vjp(
 
 def _solve_batch(args: list, which: tuple, size: int, transposed: bool) -> Any:
     values, rows, columns, b = args
-    if any(which[:3]):
-        raise TraceError(f"{here()}: sparse systems of batched matrices are not recorded")
+    n, k = b.shape[-2:]
+    if any(which[:3]):  # one system with the matrices of all lanes along its diagonal
+        all_wide = [
+            x if on else broadcast_to(x, shape=(size, *x.shape))
+            for x, on in zip(args, which, strict=True)
+        ]
+        shift = np.arange(size, dtype=np.int64)[:, None] * n
+        values, rows, columns = (
+            np.reshape(x, (x.size,))
+            for x in (all_wide[0], all_wide[1] + shift, all_wide[2] + shift)
+        )
+        right = np.reshape(all_wide[3], (size * n, k))
+        x = sparse_solve(values, rows, columns, right, transposed=transposed)
+        return np.reshape(x, (size, n, k))
     # right-hand sides of all lanes side by side
-    n, k = b.shape[1:]
     wide = np.reshape(np.transpose(b, (1, 0, 2)), (n, size * k))
     x = sparse_solve(values, rows, columns, wide, transposed=transposed)
     return np.transpose(np.reshape(x, (n, size, k)), (1, 0, 2))
