@@ -9,7 +9,6 @@ one evaluates may be traced everywhere; the places of knots may not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from jittape.errors import TraceError
 from jittape.functions.creation import as_array, on_tape
 from jittape.functions.gather import take
 from jittape.functions.linalg import inexact
+from jittape.scipy.grids import fixed, grid_call
 from jittape.scipy.patches import recorded, replace_methods, stand_in
 from jittape.tracing.buffers import holds
 from jittape.tracing.recorder import here
@@ -27,14 +27,6 @@ from jittape.tracing.tracer import Tracer
 
 def _traced(x: Any) -> bool:
     return holds([x])
-
-
-def _fixed(name: str, *knots: Any) -> None:
-    if any(map(_traced, knots)):
-        raise TraceError(
-            f"{here()}: {name} of traced knots is not recorded: only values, and the points at "
-            "which it is evaluated, may be traced"
-        )
 
 
 def _axis_last(y: Any, x_ndim: int, axis: int) -> Any:
@@ -82,7 +74,7 @@ def evaluate_polynomial(c: Any, knots: Any, x: Any, nu: int, extrapolate: Any) -
 
 
 def _polynomial_call(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
-    _fixed("a piecewise polynomial", self.x)
+    fixed("a piecewise polynomial", self.x)
     if not isinstance(self, ip.PPoly) or self.x[-1] < self.x[0]:
         raise TraceError(
             f"{here()}: piecewise polynomials in the Bernstein basis and those of descending knots "
@@ -97,7 +89,7 @@ def _polynomial_call(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) ->
 def _cubic_spline(
     self: Any, x: Any, y: Any, axis: int = 0, bc_type: Any = "not-a-knot", extrapolate: Any = None
 ) -> None:
-    _fixed("CubicSpline", x)
+    fixed("CubicSpline", x)
     (y,) = inexact(y)
     if not isinstance(bc_type, str):
         names = [b for b in bc_type if isinstance(b, str)]
@@ -130,7 +122,7 @@ def _become(self: Any, like: Any, c: Any, axis: int) -> None:
 
 
 def _hermite(self: Any, x: Any, y: Any, dydx: Any, axis: int = 0, extrapolate: Any = None) -> None:
-    _fixed("CubicHermiteSpline", x)
+    fixed("CubicHermiteSpline", x)
     y, dydx = inexact(y, dydx)
     x = np.asarray(x, np.float64)
     c = _hermite_coefficients(x, np.moveaxis(y, axis, 0), np.moveaxis(dydx, axis, 0))
@@ -151,7 +143,7 @@ def _hermite_coefficients(x: np.ndarray, y: Any, d: Any) -> Any:
 
 
 def _pchip(self: Any, x: Any, y: Any, axis: int = 0, extrapolate: Any = None) -> None:
-    _fixed("PchipInterpolator", x)
+    fixed("PchipInterpolator", x)
     (y,) = inexact(y)
     x = np.asarray(x, np.float64)
     values = np.moveaxis(y, axis, 0)
@@ -196,7 +188,7 @@ def _power_basis(t: np.ndarray, k: int, n: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _spline_call(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
-    _fixed("BSpline", self.t)
+    fixed("BSpline", self.t)
     x, k = as_array(x), self.k
     n = len(self.t) - k - 1
     extrapolate = self.extrapolate if extrapolate is None else extrapolate
@@ -215,7 +207,7 @@ def make_interp_spline(
     check_finite: bool = True,
 ) -> Any:  # fmt: skip
     """The interpolating B-spline of traced values. As scipy.interpolate.make_interp_spline."""
-    _fixed("make_interp_spline", x, t)
+    fixed("make_interp_spline", x, t)
     if bc_type is not None and not isinstance(bc_type, str):
         raise TraceError(
             f"{here()}: make_interp_spline of traced values is recorded for conditions by name, "
@@ -269,7 +261,7 @@ def _interp1d(
     bounds_error: Any = None, fill_value: Any = np.nan, assume_sorted: bool = False,
 ) -> None:  # fmt: skip
     """interp1d of traced values: of zeros first, for all that does not depend on them."""
-    _fixed("interp1d", x)
+    fixed("interp1d", x)
     (y,) = inexact(y)
     x = np.asarray(x)
     zeros = np.zeros(y.shape, y.dtype)
@@ -287,7 +279,7 @@ def _interp1d_call(self: Any, x: Any) -> Any:
     """interp1d at traced points, or of traced values."""
     if not isinstance(self, ip.interp1d):
         return _interpolator_call(self, x)
-    _fixed("interp1d", self.x)
+    fixed("interp1d", self.x)
     x, knots, kind = as_array(x), self.x, self._kind
     values = on_tape(self._y)  # (n, rest)
     spline = getattr(self, "_spline", None)
@@ -315,67 +307,6 @@ def _interp1d_call(self: Any, x: Any) -> Any:
     return _axis_last(y, x.ndim, self._y_axis)
 
 
-# -- grids ---------------------------------------------------------------------------------------
-
-
-def _grid_call(self: Any, xi: Any, method: Any = None, *, nu: Any = None) -> Any:
-    """RegularGridInterpolator by multilinear interpolation or the nearest point."""
-    method = self.method if method is None else method
-    if method not in ("linear", "nearest") or nu is not None:
-        raise TraceError(
-            f"{here()}: RegularGridInterpolator with method={method!r} is not recorded; use "
-            "'linear' or 'nearest'"
-        )
-    grid = self.grid
-    _fixed("RegularGridInterpolator", *grid)
-    values = on_tape(self.values)
-    d = len(grid)
-    if isinstance(xi, tuple):
-        xi = np.stack(np.broadcast_arrays(*[as_array(p) for p in xi]), axis=-1)
-    xi = as_array(xi)
-    if xi.ndim == 1:
-        xi = np.reshape(xi, (1, -1)) if d > 1 or xi.shape[0] == 1 else np.reshape(xi, (-1, 1))
-    if xi.shape[-1] != d:
-        raise ValueError(
-            f"The requested sample points xi have dimension {xi.shape[-1]} but this "
-            f"RegularGridInterpolator has dimension {d}"
-        )
-    points = [xi[..., k] for k in range(d)]
-    outside: Any = False
-    corners = []
-    for p, g in zip(points, grid, strict=True):
-        outside = outside | (p < g[0]) | (p > g[-1])
-        at = np.clip(np.searchsorted(g, p) - 1, 0, max(len(g) - 2, 0))
-        if len(g) == 1:
-            corners.append([(at, None)])
-            continue
-        g = np.asarray(g, np.float64)
-        low = take(g, at)
-        share = (p - low) / (take(g, at + 1) - low)
-        if method == "nearest":
-            corners.append([(np.where(share <= 0.5, at, at + 1), None)])
-        else:
-            corners.append([(at, 1.0 - share), (at + 1, share)])
-    if self.bounds_error and bool(np.any(outside)):
-        raise ValueError("One of the requested xi is out of bounds")
-    tail = (1,) * (values.ndim - d)
-    total: Any = None
-    for corner in product(*corners):
-        weight: Any = None
-        for _, w in corner:
-            weight = w if weight is None else weight if w is None else weight * w
-        term = values[tuple(at for at, _ in corner)]
-        if weight is not None:
-            term = term * np.reshape(weight, (*weight.shape, *tail))
-        total = term if total is None else total + term
-    if not self.bounds_error and self.fill_value is not None:
-        total = np.where(np.reshape(outside, (*outside.shape, *tail)), self.fill_value, total)
-    missing: Any = False
-    for p in points:
-        missing = missing | np.isnan(p)
-    return np.where(np.reshape(missing, (*missing.shape, *tail)), np.nan, total)
-
-
 def _holding(*names: str) -> Callable[[Any], bool]:
     """Whether an object holds a tracer by one of these names."""
 
@@ -399,7 +330,7 @@ replace_methods(
     _holding("_c" if "_c" in vars(ip.BSpline(np.arange(2.0), np.zeros(1), 0)) else "c"),
 )
 replace_methods([(_Interpolator1D, "__call__", _interp1d_call)], _holding("_y"))
-replace_methods([(ip.RegularGridInterpolator, "__call__", _grid_call)], _holding("_values"))
+replace_methods([(ip.RegularGridInterpolator, "__call__", grid_call)], _holding("_values"))
 stand_in("scipy.interpolate", {"make_interp_spline": make_interp_spline, "splev": splev})
 recorded["scipy.interpolate"] += [
     *("PPoly", "CubicSpline", "CubicHermiteSpline", "PchipInterpolator", "Akima1DInterpolator"),
