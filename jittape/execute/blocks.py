@@ -14,8 +14,8 @@ import numpy as np
 
 from jittape.execute import library
 from jittape.execute.address import data_address
-from jittape.execute.loop import Job, repeat
-from jittape.execute.run import _refresh, linked_of, resume
+from jittape.execute.loop import Job, repeat, stride
+from jittape.execute.run import linked_of, refresh, resume
 from jittape.execute.threads import threshold
 from jittape.passes.memory import FIRST_SLOT
 from jittape.program import Program
@@ -158,13 +158,11 @@ class _Stage:
         self.operands[:] = [data_address(x) for x in inputs]
         self.targets = base[linked.out_slot : linked.out_slot + n_out]
         self.targets[:] = [data_address(x) for x in outputs]
-        sign = -size if job.backward else size
-        moves = [sign * x.nbytes // max(len(x), 1) for x in job.rows]
+        moves = [size * stride(x, job.backward) for x in job.rows]
         self.step_in = np.array([0] * len(stays) + moves + [0] * len(more), np.int64)
-        moves = [sign * x.nbytes // max(len(x), 1) for x in job.results] if results else []
+        moves = [size * stride(x, job.backward) for x in job.results] if results else []
         self.step_out = np.array([0] * len(out) + moves, np.int64)
-        for slot, value in linked.refresh:
-            _refresh(linked, slot, value)
+        refresh(linked)
         self.copied = [
             (FIRST_SLOT + v, offset, program.tape.aval(v).nbytes) for v, offset in linked.moved
         ]

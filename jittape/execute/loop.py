@@ -14,7 +14,7 @@ import numpy as np
 
 from jittape.execute import library
 from jittape.execute.address import data_address
-from jittape.execute.run import IndexFailure, _refresh, linked_of
+from jittape.execute.run import IndexFailure, linked_of, refresh
 from jittape.execute.run import run as run_once
 from jittape.ops.declare import Kind
 from jittape.passes import lower
@@ -71,8 +71,7 @@ def _by_itself(program: Program, job: Job) -> list[np.ndarray]:
     linked = linked_of(program)
     ws = linked.workspace()
     try:
-        for slot, value in linked.refresh:
-            _refresh(linked, slot, value)
+        refresh(linked)
         base = array("q", ws.base)
         for k, x in enumerate(fixed):
             base[FIRST_SLOT + k] = data_address(x)
@@ -82,10 +81,10 @@ def _by_itself(program: Program, job: Job) -> list[np.ndarray]:
             if x is not None:
                 ctypes.memmove(base[0] + offset, data_address(x), x.nbytes)
         for x in (*rows, *results):
-            base.extend((_start(x, backward), _stride(x, backward)))
+            base.extend((_start(x, backward), stride(x, backward)))
         if saved is not None and every == 1:
             for x in saved:
-                base.extend((_start(x, False), _stride(x, False)))
+                base.extend((_start(x, False), stride(x, False)))
         base.append(0)
         at = base.buffer_info()[0]
         now = [_carried(program, ws, len(fixed) + c) for c in range(len(carry))]
@@ -158,9 +157,9 @@ def _compiled(program: Program, job: Job) -> list[np.ndarray] | None:
     strides = np.array(
         [
             *[0] * (len(fixed) + len(carry)),
-            *[_stride(r, backward) for r in rows],
+            *[stride(r, backward) for r in rows],
             *[0] * len(carry),
-            *[_stride(r, backward) for r in results],
+            *[stride(r, backward) for r in results],
         ],
         np.int64,
     )
@@ -176,8 +175,7 @@ def _compiled(program: Program, job: Job) -> list[np.ndarray] | None:
     words = np.array(table, np.int64)
     control = data_address(words)
     try:
-        for slot, value in linked.refresh:
-            _refresh(linked, slot, value)
+        refresh(linked)
         for low, high in _blocks(n, progress):
             status = steps(control, low, high)
             if status & 7 == 1:
@@ -192,7 +190,8 @@ def _compiled(program: Program, job: Job) -> list[np.ndarray] | None:
     return there if n % 2 else here
 
 
-def _stride(x: np.ndarray, backward: bool) -> int:
+def stride(x: np.ndarray, backward: bool) -> int:
+    """Bytes from the row of one step to that of the next."""
     each = x.nbytes // max(x.shape[0], 1)
     return -each if backward else each
 

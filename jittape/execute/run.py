@@ -219,8 +219,7 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
     ws = linked.workspace()
     try:
         if linked.refresh:
-            for slot, value in linked.refresh:
-                _refresh(linked, slot, value)
+            refresh(linked)
         out = linked.enter(inputs, ws.words)
         if type(out) is list:
             return resume(linked, ws, out, inputs)
@@ -229,9 +228,11 @@ def run(program: Program, inputs: Sequence[Any]) -> Any:
         linked.pool.append(ws)
 
 
-def _refresh(linked: Linked, slot: int, value: Any) -> None:
-    k = slot - FIRST_SLOT - len(linked.program.inputs)
-    linked.consts[k][...] = value
+def refresh(linked: Linked) -> None:
+    """Read the user's arrays anew whose values had to be converted."""
+    first = FIRST_SLOT + len(linked.program.inputs)
+    for slot, value in linked.refresh:
+        linked.consts[slot - first][...] = value
 
 
 def _normalise(linked: Linked, inputs: Sequence[Any]) -> tuple:

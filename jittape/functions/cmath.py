@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jittape.functions.math import plain, weak
+from jittape.functions.math import close, plain, weak
 from jittape.tracing import patches
 from jittape.tracing.patches import PatchedMath
 from jittape.tracing.recorder import here
@@ -67,11 +67,7 @@ def polar(x: Any) -> tuple[Any, Any]:
 
 def isclose(a: Any, b: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> bool:
     """cmath.isclose; its outcome is guarded."""
-    a, b = number(a, "isclose"), number(b, "isclose")
-    if bool(a == b):
-        return True
-    size = np.maximum(np.abs(a), np.abs(b))
-    return bool(np.abs(a - b) <= np.maximum(rel_tol * size, abs_tol)) and bool(np.isfinite(size))
+    return close(number(a, "isclose"), number(b, "isclose"), rel_tol, abs_tol)
 
 
 def _asked(name: str, ufunc: Any) -> Callable:

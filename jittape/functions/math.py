@@ -145,7 +145,11 @@ def is_what(name: str, ufunc: Any) -> None:
 
 def isclose(a: Any, b: Any, *, rel_tol: float = 1e-9, abs_tol: float = 0.0) -> bool:
     """math.isclose; its outcome is guarded."""
-    a, b = number(a, "isclose"), number(b, "isclose")
+    return close(number(a, "isclose"), number(b, "isclose"), rel_tol, abs_tol)
+
+
+def close(a: Any, b: Any, rel_tol: float, abs_tol: float) -> bool:
+    """isclose of two numbers, real or complex."""
     if bool(a == b):
         return True
     size = np.maximum(np.abs(a), np.abs(b))

@@ -10,7 +10,7 @@ matrices and vectors in the other parts become products of matrices, scalars bec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -75,7 +75,11 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
     same = [k for k, v in enumerate(inputs) if outputs[k] == v]
     sums = {}
     if not saves:
-        found = {k: _terms(tape, v, outputs[k]) for k, v in enumerate(inputs) if k not in same}
+        uses = np.bincount(tape.args, minlength=tape.n_values)
+        uses += np.bincount(tape.outputs, minlength=tape.n_values)
+        found = {
+            k: _terms(tape, uses, v, outputs[k]) for k, v in enumerate(inputs) if k not in same
+        }
         sums = {k: terms for k, terms in found.items() if terms}
     moving = [k for k in range(n_carry) if k not in same and k not in sums]
     carries, new = [inputs[k] for k in moving], [outputs[k] for k in moving]
@@ -89,29 +93,13 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
     early = between(tape, [*stays, *rows], reads)
     results = outputs[n_carry:]
     finished = sorted({*[v for terms in sums.values() for v, _ in terms], *results})
-    parts = Fission(
-        tape,
-        moving,
-        same,
-        sums,
-        stays,
-        rows,
-        carries,
-        reads,
-        [],
-        [],
-        results,
-        finished,
-        None,
-        0,
-        0.0,
-    )
     cost = _Costs(tape)
     core_cost = float(cost.step[core].sum())
     m = numbers(tape, carries)
     linear = None
-    if m and RECURRENCE * m * m + m * float(cost.batched[core].sum()) < core_cost:
-        linear = slope(parts.core([*carries, *stays, *reads]), len(moving))
+    affine_cost = RECURRENCE * m * m + m * float(cost.batched[core].sum())
+    if m and affine_cost < core_cost:
+        linear = slope(cut(tape, [*carries, *stays, *reads], new), len(moving))
     # what comes after computes again from carries what is cheap, and is given the rest
     dear = np.flatnonzero((early if linear else core | early) & cost.dear)
     late = between(tape, [*stays, *rows, *carries, *(tape.first + dear).tolist()], finished)
@@ -124,7 +112,7 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
         shared |= {v for v in reads if v >= tape.first}
         lanes += core_cost + sum(_stream(tape.aval(v).size) for v in reads)
     else:
-        lanes += RECURRENCE * m * m + m * float(cost.batched[core].sum())
+        lanes += affine_cost
     whole = float(cost.step[between(tape, range(tape.n_inputs), outputs)].sum())
     if lanes > (1 - GAIN) * whole:
         return None
@@ -133,9 +121,10 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
     nbytes = sum(tape.aval(v).nbytes for v in (*rows, *filter(varies.item, handed), *streams))
     if linear is not None:
         nbytes += 8 * m * (m + 1)
-    return replace(
-        parts, handed=handed, streams=streams, slope=linear, nbytes=nbytes, saved=whole - lanes
-    )
+    return Fission(
+        tape, moving, same, sums, stays, rows, carries, reads, handed, streams, results, finished,
+        linear, nbytes, whole - lanes,
+    )  # fmt: skip
 
 
 def _read(tape: Tape, which: np.ndarray) -> list[int]:
@@ -158,10 +147,9 @@ def _at(which: np.ndarray, tape: Tape, v: int) -> bool:
     return v >= tape.first and bool(which[v - tape.first])
 
 
-def _terms(tape: Tape, carry: int, new: int) -> list[tuple[int, bool]] | None:
-    """What `new` adds to the carry, each with whether it is added; None where it does more."""
-    uses = np.bincount(tape.args, minlength=tape.n_values)
-    uses += np.bincount(tape.outputs, minlength=tape.n_values)
+def _terms(tape: Tape, uses: np.ndarray, carry: int, new: int) -> list[tuple[int, bool]] | None:
+    """What `new` adds to the carry, each with whether it is added; None where it does more.
+    uses: how often each value is read, or a result."""
     terms = []
     v = new
     a = tape.aval(carry)

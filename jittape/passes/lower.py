@@ -66,7 +66,7 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
 
     kinds = [f.kind for f in s.infos]
     temp_top = [0]
-    pending: list[Call] = []
+    pending: list[Call | inner.Placed] = []
     todo: list[tuple[int, Call | inner.Placed]] = []
     for b in range(len(s.bounds) - 1):
         lo, hi = int(s.bounds[b]), int(s.bounds[b + 1])
@@ -101,16 +101,13 @@ def lower(s: Schedule, places: Places) -> tuple[np.ndarray, list, dict, np.ndarr
             temp = [0]
             if info.kernel == sch.LOOP:
                 found = inner.placed(info.sig, ops, out, temp)
-                own: list[Call | inner.Placed] = [*found.before, found, *found.after]
-                for part in own:
-                    steps += [LOOP if part is found else CALLS, 0, 0, i]
-                    todo.append((len(steps) - 3, part))
-                temp_top[0] = max(temp_top[0], temp[0])
-                continue
-            pending = lower_call(info.sig, info.kernel, ops, out, bool(places.in_place[i]), temp)
+                pending = [*found.before, found, *found.after]
+            else:
+                in_place = bool(places.in_place[i])
+                pending = [*lower_call(info.sig, info.kernel, ops, out, in_place, temp)]
             temp_top[0] = max(temp_top[0], temp[0])
             for c in pending:
-                steps += [SHARED if c.cut else CALLS, 0, CHECKED.index(c.checked), i]
+                steps += [*step_kind(c), i]
                 todo.append((len(steps) - 3, c))
     for k, v in enumerate(places.results):
         if v is not None:
@@ -142,6 +139,14 @@ def kernel_table(w: Words, pairs: dict[tuple, int]) -> None:
     w.words[3] = w.put(*[x for d, st in shared for x in (0, 0, d, st)])
     for (kernel, _, _), k in pairs.items():
         w.kernel(w.words[3] + 4 * k, kernel, None)
+
+
+def step_kind(c: Call | inner.Placed) -> tuple[int, int, int]:
+    """The first words of a step: what it is, a place that is not known yet, and what follows where
+    its kernel reports a failure."""
+    if not isinstance(c, Call):
+        return LOOP, 0, 0
+    return SHARED if c.cut else CALLS, 0, CHECKED.index(c.checked)
 
 
 def operand(s: Schedule, places: Places, value: int) -> Operand:
