@@ -16,7 +16,8 @@ import numpy as np
 
 import jittape
 from jittape.ops.declare import Kind, Op, table
-from jittape.tracing.dispatch import SCIPY, Composite, composites, implementations, load_all
+from jittape.scipy import names
+from jittape.tracing.dispatch import Composite, composites, implementations, load_all
 from jittape.tracing.tracer import Tracer
 
 _HEAD = """# Op reference
@@ -51,7 +52,7 @@ def load() -> None:
     for name in jittape.__all__:
         getattr(jittape, name)
     if find_spec("scipy") is not None:
-        for name in SCIPY.values():
+        for name in names.PARTS:
             import_module(name)
 
 
@@ -152,13 +153,15 @@ def absent_members() -> list[str]:
 
 def _of_scipy() -> list[str]:
     """One paragraph for each SciPy module whose functions record by their own names."""
-    if "jittape.scipy.patches" not in sys.modules:
+    if find_spec("scipy") is None:
         return []
-    known = sys.modules["jittape.scipy.patches"].recorded
-    return [
-        f"{module}: " + ", ".join(f"`{n}`" for n in sorted(names)) + "."
-        for module, names in sorted(known.items())
-    ]
+    found = []
+    for module in sorted(names.MODULES):
+        here = vars(import_module(module))
+        known = [n for n in names.listed(module) if n in here]
+        if known:
+            found.append(f"{module}: " + ", ".join(f"`{n}`" for n in sorted(known)) + ".")
+    return found
 
 
 def render() -> str:

@@ -142,6 +142,7 @@ def recorder(op: Op, operands: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
 
 table: list[Op] = []
 by_name: dict[str, Op] = {}
+_lock = ForkSafeLock()
 
 
 def original(f: Any) -> Any:
@@ -154,11 +155,12 @@ def declare(op: Op) -> Op:
     """Enter `op` into the table and give it its opcode."""
     op.kernel, op.evaluate = original(op.kernel), original(op.evaluate)
     op.numpy = tuple(map(original, op.numpy))
-    if op.name in by_name:
-        raise ValueError(f"op {op.name} is declared twice")
-    op.code = len(table)
-    table.append(op)
-    by_name[op.name] = op
+    with _lock:  # ops are also declared while functions are traced, in any thread
+        if op.name in by_name:
+            raise ValueError(f"op {op.name} is declared twice")
+        op.code = len(table)
+        table.append(op)
+        by_name[op.name] = op
     return op
 
 
@@ -195,7 +197,6 @@ class Signature:
 
 signatures: list[Signature] = []
 _by_key: dict[Any, Signature] = {}
-_lock = ForkSafeLock()
 
 
 def signature(op: Op, params: tuple, avals: tuple[Aval, ...]) -> Signature:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from jittape.functions.linalg import inexact
-from jittape.scipy.patches import stand_in
 
 _INVERSE = {1: 1, 2: 3, 3: 2, 4: 4}
 
@@ -131,12 +130,7 @@ def _several(sine: bool, inverse: bool) -> Callable:
     return run
 
 
-stand_in(
-    "scipy.fft",
-    {
-        "dct": _one(False, False), "idct": _one(False, True),
-        "dst": _one(True, False), "idst": _one(True, True),
-        "dctn": _several(False, False), "idctn": _several(False, True),
-        "dstn": _several(True, False), "idstn": _several(True, True),
-    },
-)  # fmt: skip
+dct, idct, dst, idst = (_one(sine, inverse) for sine in (False, True) for inverse in (False, True))
+dctn, idctn, dstn, idstn = (
+    _several(sine, inverse) for sine in (False, True) for inverse in (False, True)
+)

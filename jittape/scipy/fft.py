@@ -8,12 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from jittape.scipy import dct  # noqa: F401  (its names record, too)
-from jittape.scipy.patches import stand_in
-
-_NAMES = """
-fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn fftshift ifftshift
-""".split()
+from jittape.ops.declare import original
+from jittape.scipy.names import functions_of
 
 
 def _recorded(function: Callable) -> Callable:
@@ -31,4 +27,4 @@ def _recorded(function: Callable) -> Callable:
     return call
 
 
-stand_in("scipy.fft", {name: _recorded(getattr(np.fft, name)) for name in _NAMES})
+globals().update({name: _recorded(original(getattr(np.fft, name))) for name in functions_of("fft")})

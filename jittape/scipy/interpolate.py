@@ -8,7 +8,6 @@ one evaluates may be traced everywhere; the places of knots may not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,10 @@ from jittape.errors import TraceError
 from jittape.functions.creation import as_array, on_tape
 from jittape.functions.gather import take
 from jittape.functions.linalg import inexact
-from jittape.scipy.grids import fixed, grid_call
-from jittape.scipy.patches import recorded, replace_methods, stand_in
+from jittape.ops.declare import original as own
+from jittape.scipy.grids import fixed, grid_call  # noqa: F401
 from jittape.tracing.buffers import holds
 from jittape.tracing.recorder import here
-from jittape.tracing.tracer import Tracer
 
 
 def _traced(x: Any) -> bool:
@@ -73,7 +71,7 @@ def evaluate_polynomial(c: Any, knots: Any, x: Any, nu: int, extrapolate: Any) -
     return y
 
 
-def _polynomial_call(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
+def polynomial_call(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
     fixed("a piecewise polynomial", self.x)
     if not isinstance(self, ip.PPoly) or self.x[-1] < self.x[0]:
         raise TraceError(
@@ -86,7 +84,7 @@ def _polynomial_call(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) ->
     return _axis_last(y, x.ndim, self.axis)
 
 
-def _cubic_spline(
+def cubic_spline(
     self: Any, x: Any, y: Any, axis: int = 0, bc_type: Any = "not-a-knot", extrapolate: Any = None
 ) -> None:
     fixed("CubicSpline", x)
@@ -121,7 +119,7 @@ def _become(self: Any, like: Any, c: Any, axis: int) -> None:
     self.axis = axis
 
 
-def _hermite(self: Any, x: Any, y: Any, dydx: Any, axis: int = 0, extrapolate: Any = None) -> None:
+def hermite(self: Any, x: Any, y: Any, dydx: Any, axis: int = 0, extrapolate: Any = None) -> None:
     fixed("CubicHermiteSpline", x)
     y, dydx = inexact(y, dydx)
     x = np.asarray(x, np.float64)
@@ -142,7 +140,7 @@ def _hermite_coefficients(x: np.ndarray, y: Any, d: Any) -> Any:
     return np.stack([t / h, (slope - d[:-1]) / h - t, d[:-1], y[:-1]])
 
 
-def _pchip(self: Any, x: Any, y: Any, axis: int = 0, extrapolate: Any = None) -> None:
+def pchip(self: Any, x: Any, y: Any, axis: int = 0, extrapolate: Any = None) -> None:
     fixed("PchipInterpolator", x)
     (y,) = inexact(y)
     x = np.asarray(x, np.float64)
@@ -187,7 +185,7 @@ def _power_basis(t: np.ndarray, k: int, n: int) -> tuple[np.ndarray, np.ndarray]
     return c, np.append(knots[kept], knots[kept[-1] + 1])
 
 
-def _spline_call(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
+def spline_call(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
     fixed("BSpline", self.t)
     x, k = as_array(x), self.k
     n = len(self.t) - k - 1
@@ -235,12 +233,12 @@ def splev(x: Any, tck: Any, der: int = 0, ext: int = 0) -> Any:
     if isinstance(c, list):
         return [splev(x, (t, part, k), der, ext) for part in c]
     x = as_array(x)
-    y = _spline_call(_Spline(t, c, k), x, der, True)
+    y = spline_call(_Spline(t, c, k), x, der, True)
     return y if ext == 0 else np.where((x < t[k]) | (x > t[len(t) - k - 1]), 0.0, y)
 
 
 class _Spline:
-    """What `_spline_call` reads of a BSpline."""
+    """What `spline_call` reads of a BSpline."""
 
     extrapolate = True
     axis = 0
@@ -253,10 +251,10 @@ class _Spline:
 
 
 _Interpolator1D = ip.interp1d.__mro__[1]
-_interpolator_call = vars(_Interpolator1D)["__call__"]
+_interpolator_call = own(vars(_Interpolator1D)["__call__"])
 
 
-def _interp1d(
+def interp1d_init(
     self: Any, x: Any, y: Any, kind: Any = "linear", axis: int = -1, copy: bool = True,
     bounds_error: Any = None, fill_value: Any = np.nan, assume_sorted: bool = False,
 ) -> None:  # fmt: skip
@@ -275,7 +273,7 @@ def _interp1d(
         self._spline = make_interp_spline(self.x, self._y, self._spline.k)
 
 
-def _interp1d_call(self: Any, x: Any) -> Any:
+def interp1d_call(self: Any, x: Any) -> Any:
     """interp1d at traced points, or of traced values."""
     if not isinstance(self, ip.interp1d):
         return _interpolator_call(self, x)
@@ -290,7 +288,7 @@ def _interp1d_call(self: Any, x: Any) -> Any:
         share = np.expand_dims(x - low, -1) / np.expand_dims(high - low, -1)
         y = y_low + (y_high - y_low) * share
     elif spline is not None:
-        y = _spline_call(spline, x)
+        y = spline_call(spline, x)
         y = np.reshape(y, (*x.shape, -1))
     else:
         raise TraceError(
@@ -305,34 +303,3 @@ def _interp1d_call(self: Any, x: Any) -> Any:
         y = np.where(np.expand_dims(above, -1), self._fill_value_above, y)
     y = np.reshape(y, (*x.shape, *self._y_extra_shape))
     return _axis_last(y, x.ndim, self._y_axis)
-
-
-def _holding(*names: str) -> Callable[[Any], bool]:
-    """Whether an object holds a tracer by one of these names."""
-
-    def concerns(self: Any) -> bool:
-        return any(isinstance(getattr(self, name, None), Tracer) for name in names)
-
-    return concerns
-
-
-replace_methods([(ip.PPoly.__mro__[1], "__call__", _polynomial_call)], _holding(_C))
-replace_methods(
-    [
-        (ip.CubicSpline, "__init__", _cubic_spline),
-        (ip.CubicHermiteSpline, "__init__", _hermite),
-        (ip.PchipInterpolator, "__init__", _pchip),
-        (ip.interp1d, "__init__", _interp1d),
-    ]
-)
-replace_methods(
-    [(ip.BSpline, "__call__", _spline_call)],
-    _holding("_c" if "_c" in vars(ip.BSpline(np.arange(2.0), np.zeros(1), 0)) else "c"),
-)
-replace_methods([(_Interpolator1D, "__call__", _interp1d_call)], _holding("_y"))
-replace_methods([(ip.RegularGridInterpolator, "__call__", grid_call)], _holding("_values"))
-stand_in("scipy.interpolate", {"make_interp_spline": make_interp_spline, "splev": splev})
-recorded["scipy.interpolate"] += [
-    *("PPoly", "CubicSpline", "CubicHermiteSpline", "PchipInterpolator", "Akima1DInterpolator"),
-    *("BSpline", "interp1d", "RegularGridInterpolator", "interpn"),
-]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,12 @@ from jittape.ops.matrices import adjoint, hermitian_from_lower
 from jittape.ops.matrix_equations import qr_order
 from jittape.ops.product import swap_last
 from jittape.ops.shape import reshape
-from jittape.scipy import linalg_factors, linalg_functions
 from jittape.scipy.linalg_factors import *  # noqa: F403
 from jittape.scipy.linalg_factors import refuse
 from jittape.scipy.linalg_functions import *  # noqa: F403
-from jittape.scipy.patches import stand_in
+from jittape.scipy.names import functions_of
 
-__all__ = [
-    *("cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigvalsh", "expm", "inv", "norm"),
-    *("pinv", "qr", "solve", "solve_triangular", "svd", "svdvals"),
-    *linalg_factors.__all__,
-    *linalg_functions.__all__,
-]
+__all__ = functions_of("linalg", "linalg_factors", "linalg_functions")
 
 
 def expm(A: Any) -> Any:
@@ -230,9 +223,3 @@ def pinv(
     a = matrices("pinv", a)
     limit = max(a.shape[-2:]) * np.finfo(a.dtype).eps if rtol is None else rtol
     return np.linalg.pinv(a, rtol=limit)
-
-
-stand_in("scipy.linalg", {name: globals()[name] for name in __all__})
-# (what SciPy's array-API code calls: NumPy's function by parts that take arrays only)
-if "scipy._lib.array_api_compat.numpy.linalg" in sys.modules:
-    stand_in("scipy._lib.array_api_compat.numpy.linalg", {"solve": np.linalg.solve}, listed=False)

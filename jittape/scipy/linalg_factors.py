@@ -15,6 +15,7 @@ from jittape.ops import matrix_equations as eqs
 from jittape.ops.matrices import adjoint, lower, masked, vector_part
 from jittape.ops.product import matmul, swap_last
 from jittape.ops.shape import concatenate, reshape, strided_slice
+from jittape.scipy.names import functions_of
 from jittape.tracing.guards import pin
 from jittape.tracing.recorder import here
 from jittape.tracing.tracer import Tracer
@@ -187,4 +188,4 @@ def lstsq(
     return x, residues, int(rank), None if lapack_driver == "gelsy" else s
 
 
-__all__ = ["eig", "eigvals", "lstsq", "lu", "lu_factor", "lu_solve", "orth", "pinvh", "polar"]
+__all__ = functions_of("linalg_factors")

@@ -14,6 +14,7 @@ from jittape.ops.matrices import adjoint, real_part
 from jittape.ops.product import matmul
 from jittape.ops.shape import reshape
 from jittape.scipy.linalg_factors import refuse
+from jittape.scipy.names import functions_of
 
 # -- functions of matrices -----------------------------------------------------------------------
 
@@ -251,10 +252,4 @@ def _shifted(x: Any, d: int, n: int) -> Any:
     return np.pad(x[: n - d], (d, 0)) if d >= 0 else np.pad(x[-d:], (0, -d))
 
 
-__all__ = [
-    *("sqrtm", "logm", "signm", "fractional_matrix_power", "expm_frechet", "cosm", "sinm", "tanm"),
-    *("coshm", "sinhm", "tanhm", "solve_sylvester", "solve_continuous_lyapunov", "toeplitz"),
-    *("solve_discrete_lyapunov", "hankel", "circulant", "convolution_matrix", "solve_toeplitz"),
-    "matmul_toeplitz",
-    *("solve_banded", "solveh_banded"),
-]
+__all__ = functions_of("linalg_functions")

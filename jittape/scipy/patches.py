@@ -3,112 +3,166 @@
 NumPy's protocols do not reach `scipy.special.logsumexp(t)` or `scipy.linalg.cho_solve(...)`: SciPy
 turns their arguments into arrays first. As NumPy's names do (see tracing.patches), these names hold
 stand-ins while a trace is open, which record where a tracer is among the arguments and are the
-originals otherwise.
+originals otherwise. What records is imported when it is first called.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
+import operator
 import sys
 from collections.abc import Callable
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
+from jittape.ops.declare import original as own
+from jittape.scipy import names
 from jittape.tracing import patches
 from jittape.tracing.buffers import holds, settled
 from jittape.tracing.recorder import open_traces
+from jittape.tracing.tracer import Tracer
+
+
+def recorder(part: str, name: str) -> Callable:
+    """What records a name of SciPy: a function of a part, which is imported if it is not yet."""
+    return own(getattr(import_module(names.home(part)), name))
 
 
 class PatchedSciPy(patches.Patched):
-    """A function of SciPy. record: what it is on tracers."""
+    """A function of SciPy, recorded by the function of this name in a part."""
 
     direct = True
+
+    def __init__(self, original: Callable, part: str, name: str):
+        super().__init__(original)
+        self.part, self.name = part, name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if open_traces() and (holds(args) or (kwargs and holds([*kwargs.values()]))):
             args = tuple([settled(a) for a in args])
-            return self.record(*args, **kwargs)  # type: ignore[misc]
+            return recorder(self.part, self.name)(*args, **kwargs)
         return self.original(*args, **kwargs)
 
     def __reduce__(self) -> Any:
         return getattr, (sys.modules[self.original.__module__], self.original.__name__)
 
 
-_patched: list[tuple[dict[str, Any], str, Any, PatchedSciPy]] = []
+class _StandIns(NamedTuple):
+    """Those of one module of SciPy: (where, name, original, stand-in)."""
 
+    functions: list[tuple[dict[str, Any], str, Any, Any]]
+    methods: list[tuple[type, str, Any, Any]]
 
-def stand_in(
-    module: str, names: dict[str, Callable], inside: tuple[str, ...] = (), listed: bool = True
-) -> None:
-    """While traces are open, these names of a SciPy module record by these functions.
-
-    inside: further modules, whose own Python code calls the functions by these names. listed:
-    whether the op reference names them.
-    """
-    namespace = importlib.import_module(module).__dict__
-    others = [vars(importlib.import_module(m)) for m in inside]
-    for name, record in names.items():
-        original: Any = namespace.get(name)
-        if original is None:
-            continue  # this version of SciPy does not have it yet
-        stand = PatchedSciPy(original, record)
-        if listed:
-            recorded.setdefault(module, []).append(name)
-        _patched.append((namespace, name, original, stand))
-        for place in others:
-            own = place.get(name)  # (the public one may be a wrapper of it)
-            if own is not None:
-                mine = stand if own is original else PatchedSciPy(own, record)
-                _patched.append((place, name, own, mine))
-        patches.also(original, stand)
-
-
-# what is recorded by SciPy's own names: module -> names, for the op reference
-recorded: dict[str, list[str]] = {}
-
-
-def _on() -> None:
-    for namespace, name, _, stand in _patched:
-        namespace[name] = stand
-
-
-def _off() -> None:
-    for namespace, name, original, stand in _patched:
-        if namespace.get(name) is stand:
-            namespace[name] = original
-
-
-patches.switches.append((_on, _off))
-
-
-def replace_methods(
-    methods: list[tuple[type, str, Callable]],
-    concerns: Callable[[Any], bool] = lambda self: False,
-) -> None:
-    """While traces are open, these methods (class, name, what it is on tracers) of SciPy's classes
-    record where a tracer is among the arguments, or `concerns` says that the object holds one."""
-    stands = [
-        (c, name, vars(c)[name], _choosing(vars(c)[name], f, concerns)) for c, name, f in methods
-    ]
-
-    def on() -> None:
-        for owner, name, _, stand in stands:
+    def on(self) -> None:
+        for namespace, name, _, stand in self.functions:
+            namespace[name] = stand
+        for owner, name, _, stand in self.methods:
             setattr(owner, name, stand)
 
-    def off() -> None:
-        for owner, name, original, _ in stands:
+    def off(self) -> None:
+        for namespace, name, original, stand in self.functions:
+            if namespace.get(name) is stand:
+                namespace[name] = original
+        for owner, name, original, _ in self.methods:
             setattr(owner, name, original)
 
-    patches.switches.append((on, off))
+
+_known: dict[str, _StandIns] = {}
 
 
-def _choosing(original: Callable, record: Callable, concerns: Callable) -> Callable:
+def complete() -> None:
+    """Make the stand-ins of those modules of SciPy that have been imported by now."""
+    for module in names.MODULES:
+        if module in sys.modules and module not in _known:
+            import_module(module)  # (in another thread that may still be going on)
+            with patches.lock:
+                if module not in _known:
+                    found = _StandIns(_functions(module), _methods(module))
+                    _known[module] = found
+                    if patches.any_open():
+                        found.on()
+
+
+def _functions(module: str) -> list[tuple[dict[str, Any], str, Any, Any]]:
+    found: list[tuple[dict[str, Any], str, Any, Any]] = []
+    namespace = vars(sys.modules[module])
+    for row in names.FUNCTIONS:
+        if row.module != module:
+            continue
+        others = [vars(import_module(m)) for m in row.inside]
+        for name in row.names:
+            original = own(namespace.get(name))
+            if original is None:
+                continue  # this version of SciPy does not have it yet
+            stand = PatchedSciPy(original, row.part, name)
+            found.append((namespace, name, original, stand))
+            for place in others:
+                used = own(place.get(name))  # (the public one may be a wrapper of it)
+                if used is not None:
+                    mine = stand if used is original else PatchedSciPy(used, row.part, name)
+                    found.append((place, name, used, mine))
+            patches.also(original, stand)
+    if module in names.FILLED:
+        where, functions = names.FILLED[module]
+        place = vars(import_module(where))
+        for name in functions:
+            if name in place:
+                original = own(place[name])
+                found.append((place, name, original, patches.PatchedNumpy(original)))
+    return found
+
+
+def _methods(module: str) -> list[tuple[type, str, Any, Any]]:
+    found = []
+    for row in names.METHODS:
+        if row.module != module or not has(row.needs):
+            continue
+        owner = operator.attrgetter(row.owner)(sys.modules[module])
+        owner = owner if isinstance(owner, type) else type(owner)
+        for name, record in row.names.items():
+            first = next(c for c in owner.__mro__ if name in vars(c))
+            classes = [first, *_subclasses(first)] if row.subclasses else [first]
+            for c in dict.fromkeys(classes):
+                if name in vars(c):
+                    original = own(vars(c)[name])
+                    stand = _choosing(original, row.part, record, row.holding)
+                    found.append((c, name, original, stand))
+    return found
+
+
+def has(needs: tuple[str, str] | None) -> bool:
+    return needs is None or hasattr(sys.modules.get(needs[0]), needs[1])
+
+
+def _subclasses(c: Any) -> list[type]:
+    return [d for s in c.__subclasses__() for d in (s, *_subclasses(s))]
+
+
+def _choosing(original: Callable, part: str, record: str, holding: tuple[str, ...]) -> Callable:
+    """A method that records where a tracer is among the arguments, or the object holds one."""
+
     @functools.wraps(original)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if open_traces() and (
-            holds(args) or (kwargs and holds([*kwargs.values()])) or concerns(self)
+            holds(args)
+            or (kwargs and holds([*kwargs.values()]))
+            or any(isinstance(getattr(self, name, None), Tracer) for name in holding)
         ):
-            return record(self, *[settled(a) for a in args], **kwargs)
+            return recorder(part, record)(self, *[settled(a) for a in args], **kwargs)
         return original(self, *args, **kwargs)
 
+    method.original = original  # type: ignore[attr-defined]
     return method
+
+
+def _on() -> None:
+    for found in _known.values():
+        found.on()
+
+
+def _off() -> None:
+    for found in _known.values():
+        found.off()
+
+
+patches.switches.append((_on, _off))

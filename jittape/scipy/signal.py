@@ -16,7 +16,6 @@ from jittape.errors import TraceError
 from jittape.functions.linalg import inexact
 from jittape.ops.filters import all_pole
 from jittape.scipy.ndimage import convolve1d
-from jittape.scipy.patches import stand_in
 from jittape.tracing.recorder import here
 from jittape.tracing.tracer import cast
 
@@ -267,11 +266,3 @@ def medfilt(volume: Any, kernel_size: Any = None) -> Any:
     padded = np.pad(x, [(int(k) // 2,) * 2 for k in sizes])
     windows = np.lib.stride_tricks.sliding_window_view(padded, tuple(int(k) for k in sizes))
     return np.median(windows, axis=tuple(range(x.ndim, 2 * x.ndim)))
-
-
-_HERE = "convolve correlate convolve2d correlate2d lfilter sosfilt upfirdn savgol_filter medfilt"
-stand_in(
-    "scipy.signal",
-    {name: globals()[name] for name in _HERE.split()},
-    inside=("scipy.signal._signaltools", "scipy.signal._savitzky_golay"),
-)

@@ -11,21 +11,17 @@ Jacobian and vmap are those of these ops. The elements themselves are read anew 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sparse
 
 from jittape.errors import TraceError
 from jittape.functions.creation import as_array
 from jittape.functions.shape import to_shape
 from jittape.ops.index import scatter_add, take
-from jittape.scipy.patches import replace_methods
 from jittape.tracing.recorder import here
 from jittape.tracing.tracer import cast
 
-_BASE = sparse._base._spbase
 _I8 = np.dtype(np.int64)
 
 
@@ -64,7 +60,7 @@ def _is_scalar(x: Any) -> bool:
     return as_array(x).ndim == 0  # (it may be a list)
 
 
-def _left(self: Any, other: Any) -> Any:
+def left(self: Any, other: Any) -> Any:
     if _is_scalar(other):
         raise TraceError(
             f"{here()}: a sparse matrix times a traced number would be a sparse matrix of traced "
@@ -73,13 +69,13 @@ def _left(self: Any, other: Any) -> Any:
     return product(self, other)
 
 
-def _right(self: Any, other: Any) -> Any:
+def right(self: Any, other: Any) -> Any:
     if _is_scalar(other):
-        return _left(self, other)
+        return left(self, other)
     return np.transpose(product(self.T, np.transpose(other)))
 
 
-def _multiply(self: Any, other: Any) -> Any:
+def multiply(self: Any, other: Any) -> Any:
     raise TraceError(
         f"{here()}: the elementwise product of a sparse matrix and traced values would be a sparse "
         "matrix of traced values, which is not recorded; use A.toarray() * x, or scale the "
@@ -87,24 +83,5 @@ def _multiply(self: Any, other: Any) -> Any:
     )
 
 
-def _dot(self: Any, other: Any) -> Any:
-    return _left(self, other)
-
-
-def _owners(name: str) -> list[type]:
-    """The classes of scipy.sparse that write this method themselves."""
-    found = [_BASE, *_subclasses(_BASE)]
-    return [c for c in dict.fromkeys(found) if name in vars(c)]
-
-
-def _subclasses(c: Any) -> list[type]:
-    return [d for s in c.__subclasses__() for d in (s, *_subclasses(s))]
-
-
-_METHODS: dict[str, Callable] = {
-    "_matmul_dispatch": _left,
-    "_rmatmul_dispatch": _right,
-    "multiply": _multiply,
-    "dot": _dot,
-}
-replace_methods([(c, name, f) for name, f in _METHODS.items() for c in _owners(name)])
+def dot(self: Any, other: Any) -> Any:
+    return left(self, other)

@@ -17,7 +17,6 @@ from jittape.functions.shape import to_shape
 from jittape.ops.declare import Case, Kind, Op, declare
 from jittape.ops.index import take
 from jittape.ops.reduce import broadcast_to
-from jittape.scipy.patches import stand_in
 from jittape.scipy.sparse import elements
 from jittape.tracing.recorder import here
 from jittape.types import Aval, aval
@@ -116,6 +115,3 @@ def spsolve(A: Any, b: Any, permc_spec: Any = None, use_umfpack: bool = True) ->
     right = to_shape(b, (b.size, 1)) if b.ndim == 1 else b
     x = sparse_solve(values, rows, columns, right, transposed=False)
     return to_shape(x, (b.shape[0],)) if right.shape[1] == 1 else x
-
-
-stand_in("scipy.sparse.linalg", {"spsolve": spsolve})

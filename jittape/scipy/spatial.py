@@ -13,7 +13,6 @@ import numpy as np
 from jittape.errors import TraceError
 from jittape.functions.linalg import inexact
 from jittape.functions.reductions import root
-from jittape.scipy.patches import stand_in
 from jittape.tracing.recorder import here
 
 
@@ -168,6 +167,3 @@ def squareform(X: Any, force: str = "no", checks: bool = True) -> Any:
     if x.ndim != 2 or x.shape[0] != x.shape[1]:
         raise ValueError("The matrix argument must be square.")
     return x[np.triu_indices(x.shape[0], 1)]
-
-
-stand_in("scipy.spatial.distance", {"cdist": cdist, "pdist": pdist, "squareform": squareform})

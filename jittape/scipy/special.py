@@ -20,7 +20,6 @@ from jittape.ops.declare import Case
 from jittape.ops.gamma import zeta as zeta_op
 from jittape.ops.quantile_functions import lambert_w
 from jittape.ops.stop import stop
-from jittape.scipy.patches import stand_in
 from jittape.tracing.dispatch import implements, index_table
 from jittape.tracing.recorder import here
 from jittape.tracing.tracer import Tracer, as_operand
@@ -258,15 +257,3 @@ def sph_harm_y(n: Any, m: Any, theta: Any, phi: Any, *, diff_n: int = 0) -> Any:
     y = scale * sp.lpmv(size, n, np.cos(theta)) * np.exp(1j * size * phi)
     other = np.where(size % 2 == 1, -1.0, 1.0) * np.conjugate(y)
     return np.where(np.asarray(m) < 0, other, y)
-
-
-stand_in(
-    "scipy.special",
-    {
-        f.__name__: f
-        for f in (
-            *(logsumexp, softmax, log_softmax, multigammaln, polygamma, softplus),
-            *(factorial, comb, perm, lambertw, sph_harm_y),
-        )
-    },
-)

@@ -18,9 +18,7 @@ from scipy.special import _ufuncs
 
 from jittape.errors import TraceError
 from jittape.functions.creation import as_array
-from jittape.scipy.patches import replace_methods
 from jittape.scipy.special import logsumexp
-from jittape.tracing import patches
 from jittape.tracing.recorder import here, open_traces
 from jittape.tracing.tracer import Tracer, cast, number_of
 from jittape.types import aval_of
@@ -94,24 +92,22 @@ def _discrete(name: str, outside: float) -> Callable:
     return method
 
 
-_METHODS = (
-    (st.rv_continuous, "logpdf", _continuous("logpdf", -_INF, -_INF, lambda v, s: v - np.log(s))),
-    (st.rv_continuous, "pdf", _continuous("pdf", 0.0, 0.0, lambda v, s: v / s)),
-    (st.rv_continuous, "cdf", _continuous("cdf", 0.0, 1.0, lambda v, s: v)),
-    (st.rv_continuous, "logcdf", _continuous("logcdf", -_INF, 0.0, lambda v, s: v)),
-    (st.rv_continuous, "sf", _continuous("sf", 1.0, 0.0, lambda v, s: v)),
-    (st.rv_continuous, "logsf", _continuous("logsf", 0.0, -_INF, lambda v, s: v)),
-    (st.rv_discrete, "logpmf", _discrete("logpmf", -_INF)),
-    (st.rv_discrete, "pmf", _discrete("pmf", 0.0)),
-)
+logpdf = _continuous("logpdf", -_INF, -_INF, lambda v, s: v - np.log(s))
+pdf = _continuous("pdf", 0.0, 0.0, lambda v, s: v / s)
+cdf = _continuous("cdf", 0.0, 1.0, lambda v, s: v)
+logcdf = _continuous("logcdf", -_INF, 0.0, lambda v, s: v)
+sf = _continuous("sf", 1.0, 0.0, lambda v, s: v)
+logsf = _continuous("logsf", 0.0, -_INF, lambda v, s: v)
+logpmf = _discrete("logpmf", -_INF)
+pmf = _discrete("pmf", 0.0)
 
 
-def _skewnorm_cdf(self: Any, x: Any, a: Any) -> Any:
+def skewnorm_cdf(self: Any, x: Any, a: Any) -> Any:
     """SciPy's, without the integrals that it takes for probabilities below 1e-6."""
     return np.clip(_ufuncs._skewnorm_cdf(x, 0.0, 1.0, a), 0.0, 1.0)
 
 
-def _kde_log(self: Any, points: Any) -> Any:
+def kde_log(self: Any, points: Any) -> Any:
     """log density of a gaussian_kde of plain data at traced points (d, m), or (m,) for d = 1."""
     points = np.atleast_2d(as_array(points))
     if points.shape[0] != self.d:
@@ -125,44 +121,6 @@ def _kde_log(self: Any, points: Any) -> Any:
     return logsumexp(-0.5 * distance, axis=1, b=np.asarray(self.weights)) - scale
 
 
-replace_methods(list(_METHODS))
-replace_methods(
-    [
-        (st.gaussian_kde, "logpdf", _kde_log),
-        *(
-            (st.gaussian_kde, n, lambda s, p: np.exp(_kde_log(s, p)))
-            for n in ("evaluate", "__call__", "pdf")
-        ),
-    ]
-)
-if hasattr(_ufuncs, "_skewnorm_cdf"):
-    replace_methods([(type(st.skewnorm), "_cdf", _skewnorm_cdf)])
-
-
-# A method that was bound before (`N = norm.cdf`) runs SciPy's own code: what that fills must see
-# the traced values that are written to it.
-_CODE = vars(st._distn_infrastructure)
-_MADE = {
-    name: (_CODE[name], patches.PatchedNumpy(_CODE[name]))
-    for name in ("zeros", "ones", "empty", "asarray")
-    if name in _CODE
-}
-
-
-def _making(stand: patches.PatchedNumpy) -> Callable:
-    return lambda *args, **kwargs: (
-        stand.run(args, kwargs) if open_traces() else stand.original(*args, **kwargs)
-    )
-
-
-def _on() -> None:
-    for name, (_, made) in _MADE.items():
-        _CODE[name] = _making(made)
-
-
-def _off() -> None:
-    for name, (original, _) in _MADE.items():
-        _CODE[name] = original
-
-
-patches.switches.append((_on, _off))
+def kde(self: Any, points: Any) -> Any:
+    """The density of which that is the logarithm."""
+    return np.exp(kde_log(self, points))

@@ -119,21 +119,20 @@ def load_all() -> None:
         _load(part)
 
 
-_PARTS = """
-special linalg fft stats sparse sparse.linalg integrate spatial signal ndimage interpolate
-""".split()
-# what is recorded of SciPy: its module -> that of jittape
-SCIPY = {f"scipy.{m}": f"jittape.scipy.{m.replace('.', '_')}" for m in _PARTS}
-_BESIDE = SCIPY | {"cmath": "jittape.functions.cmath"}
+def load_beside() -> None:
+    """Let the names of cmath and of the parts of SciPy record (which is optional, and slow to
+    import), where the user has imported them by now."""
+    if "cmath" in sys.modules:
+        import_module("jittape.functions.cmath")
+    if "scipy" in sys.modules:
+        import_module("jittape.scipy.patches").complete()
 
 
-def load_beside() -> bool:
-    """Declare what is recorded of cmath and of the parts of SciPy (which is optional, and slow to
-    import), where the user has imported them by now; whether any were new."""
-    new = [ours for m, ours in _BESIDE.items() if m in sys.modules and ours not in sys.modules]
-    for module in new:
-        import_module(module)
-    return bool(new)
+def load_special(ufunc: np.ufunc) -> bool:
+    """Whether this ufunc is in the tables when the ufuncs of scipy.special are."""
+    if "scipy.special" in sys.modules:
+        import_module("jittape.scipy.special")  # (another thread may be at it: this waits)
+    return ufunc in ufuncs or ufunc in implementations
 
 
 def index_table() -> None:

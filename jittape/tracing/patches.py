@@ -162,7 +162,7 @@ def patch_math(name: str, record: Callable, kind: type[PatchedMath] = PatchedMat
 
 # -- while traces are open -------------------------------------------------------------------
 
-_lock = ForkSafeLock()
+lock = ForkSafeLock()
 _modules = 0  # how many modules were imported when the first trace opened
 _open: set[int] = set()  # ids of the concrete traces that are open, in any thread
 _originals: dict[int, tuple[Any, Patched]] = {}
@@ -179,7 +179,7 @@ def opened(trace: Trace) -> None:
     """A concrete trace opens in this thread."""
     global _modules
     load_beside()
-    with _lock:
+    with lock:
         first = not _open
         _open.add(id(trace))
         if first:
@@ -190,9 +190,14 @@ def opened(trace: Trace) -> None:
                 on()
 
 
+def any_open() -> bool:
+    """Whether the stand-ins are in place."""
+    return bool(_open)
+
+
 def closed(trace: Trace) -> None:
     """A concrete trace closes in this thread."""
-    with _lock:
+    with lock:
         _open.discard(id(trace))
         if not _open:
             _restore()
@@ -233,7 +238,7 @@ def reach(namespace: dict[str, Any]) -> None:
         if len(_scanned) > 1000:
             _scanned.clear()
         known = _scanned[id(namespace)] = (namespace, len(namespace), names)
-    with _lock:
+    with lock:
         if not _open:
             return
         for name in known[2]:
