@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from jittape.api.state import State
 from jittape.ops.declare import by_name
 from jittape.ops.elementwise import elementwise
 from jittape.ops.stop import stop
-from jittape.tracing.dispatch import implementations, load_special, ufuncs
+from jittape.tracing.dispatch import load_ufunc, ufuncs
 from jittape.tracing.recorder import here
 from jittape.tracing.tracer import Tracer
 
@@ -194,8 +193,7 @@ def register_ufunc(ufunc: Any, partials: Sequence[Callable]) -> None:
         )
     if len(partials) != inner.nin:
         raise ValueError(f"{name} has {inner.nin} operands, but {len(partials)} partials are given")
-    of_scipy = getattr(sys.modules.get("scipy.special"), name, None) is inner
-    if (of_scipy and load_special(inner)) or inner in ufuncs or inner in implementations:
+    if load_ufunc(inner):
         raise ValueError(f"{name} already has a derivative")
     rules = tuple(_ignoring_output(p) for p in partials)
     unique, k = name, 2

@@ -19,6 +19,7 @@ from jittape.ops.declare import original as own
 from jittape.scipy import names
 from jittape.tracing import patches
 from jittape.tracing.buffers import holds, settled
+from jittape.tracing.dispatch import arrivals
 from jittape.tracing.recorder import open_traces
 from jittape.tracing.tracer import Tracer
 
@@ -166,3 +167,4 @@ def _off() -> None:
 
 
 patches.switches.append((_on, _off))
+arrivals.append(complete)

@@ -119,19 +119,29 @@ def load_all() -> None:
         _load(part)
 
 
+# what the user imports -> what is then loaded when a trace opens
+_BESIDE = {"cmath": "jittape.functions.cmath", "scipy": "jittape.scipy.patches"}
+# calls of these that look for modules which were imported since
+arrivals: list[Callable[[], None]] = []
+# what the user imports -> what declares the ufuncs that it has
+_WITH_UFUNCS = {"scipy.special": "jittape.scipy.special"}
+
+
 def load_beside() -> None:
-    """Let the names of cmath and of the parts of SciPy record (which is optional, and slow to
-    import), where the user has imported them by now."""
-    if "cmath" in sys.modules:
-        import_module("jittape.functions.cmath")
-    if "scipy" in sys.modules:
-        import_module("jittape.scipy.patches").complete()
+    """Let the names of cmath and of SciPy (which is optional, and slow to import) record, where the
+    user has imported them by now."""
+    for module, ours in _BESIDE.items():
+        if module in sys.modules:
+            import_module(ours)  # (another thread may be at it: this waits)
+    for look in arrivals:
+        look()
 
 
-def load_special(ufunc: np.ufunc) -> bool:
-    """Whether this ufunc is in the tables when the ufuncs of scipy.special are."""
-    if "scipy.special" in sys.modules:
-        import_module("jittape.scipy.special")  # (another thread may be at it: this waits)
+def load_ufunc(ufunc: np.ufunc) -> bool:
+    """Whether this ufunc is in the tables, once they hold those of all that the user imported."""
+    for module, ours in _WITH_UFUNCS.items():
+        if module in sys.modules:
+            import_module(ours)
     return ufunc in ufuncs or ufunc in implementations
 
 

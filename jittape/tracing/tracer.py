@@ -18,7 +18,7 @@ from jittape.errors import TraceError
 from jittape.ops import declare
 from jittape.ops.declare import Kind, Op, Signature
 from jittape.tracing.direct import bare, direct_signature, self_signature
-from jittape.tracing.dispatch import implementations, load_special, lookup, ufuncs
+from jittape.tracing.dispatch import implementations, load_ufunc, lookup, ufuncs
 from jittape.tracing.recorder import Trace, here, leaked, open_traces
 from jittape.types import Aval, aval_of
 
@@ -327,11 +327,11 @@ def ufunc_call(ufunc: Any, method: str, inputs: tuple, kwargs: dict) -> Any:
         op = ufuncs.get(ufunc)
         if op is not None:
             return ufunc_keywords[0](op, inputs, kwargs)
-        if load_special(ufunc):
+        if load_ufunc(ufunc):
             return ufunc(*inputs, **kwargs)
         return lookup(ufunc)
     if ufunc not in ufuncs:
-        load_special(ufunc)
+        load_ufunc(ufunc)
     return lookup(getattr(np.ufunc, method))(ufunc, *inputs, **kwargs)
 
 
