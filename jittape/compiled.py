@@ -12,7 +12,6 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,8 @@ _pointer = ctypes.c_void_p
 @functools.cache
 def _unit(function: Callable, kinds: tuple[str, ...]) -> Any:
     """kinds: of each argument, "" for an integer, else the dtype of a contiguous array."""
+    from pathlib import Path  # (with what it imports, 2 ms)
+
     from jittape.objects import Unit
 
     def build() -> tuple[bytes, dict[str, int]]:

@@ -119,6 +119,17 @@ class Tape:
         used, inverse = self.distinct
         return np.array([s.out.size for s in used], dtype=np.int64)[inverse]
 
+    @cached_property
+    def rows(self) -> list[tuple[Signature, list[int]]]:
+        """(signature, operands) of each instruction, for those who go through a short tape."""
+        args = self.args.tolist()
+        found, end = [], 0
+        for s in self.sigs.tolist():
+            sig = signatures[s]
+            start, end = end, end + len(sig.avals)
+            found.append((sig, args[start:end]))
+        return found
+
     def operands(self, i: int) -> list[int]:
         """Value numbers of the operands of instruction i."""
         return self.args[self.arg_ptr[i] : self.arg_ptr[i + 1]].tolist()

@@ -236,11 +236,11 @@ class Transformed:
     def _insert(self, variant: Variant, fresh: Recorded, inputs: list, search: Search) -> _Inserted:
         """Add a tape, or confirm the one it equals. A tape that differs although its guards hold
         for these inputs means that the function is impure."""
-        from jittape.api.compare import difference  # not needed at a first call
-
         refused = ""
         unconfirmed = 0
         for old in reversed(variant.tapes):
+            from jittape.api.compare import difference  # not needed at a first call
+
             found = difference(old, fresh)
             if found is None:
                 old.confirmed = self._trusted = True

@@ -139,9 +139,9 @@ class Builder:
             assert argument is not None
             numbers.append(argument)
         numbers += [self.const(c) for c in tape.consts]
-        for t in range(len(tape)):
+        for t, (sig, operands) in enumerate(tape.rows):
             at = base + t
-            self.put(at, tape.signature(t), [numbers[v] for v in tape.operands(t)], where)
+            self.put(at, sig, [numbers[v] for v in operands], where)
             numbers.append(at)
         return [numbers[v] for v in tape.outputs.tolist()]
 

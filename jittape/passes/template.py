@@ -72,13 +72,13 @@ def _needed(tape: Tape) -> Tape:
     for i in range(len(tape) - 1, -1, -1):
         if tape.first + i in needed:
             kept.append(i)
-            needed.update(tape.operands(i))
+            needed.update(tape.rows[i][1])
     if len(kept) == len(tape):
         return tape
     kept.reverse()
     number = open_numbers(tape)
     number[[tape.first + i for i in kept]] = np.arange(len(kept))
-    args = [number[v] for i in kept for v in tape.operands(i)]
+    args = [number[v] for i in kept for v in tape.rows[i][1]]
     return assemble(
         tape.inputs,
         tape.consts,

@@ -35,16 +35,19 @@ class Patched:
     def __init__(self, original: Callable, record: Callable | None = None):
         self.original = original
         self.record = record
-        for name in ("__name__", "__qualname__", "__module__", "__doc__", "__text_signature__"):
-            setattr(self, name, getattr(original, name, None))
+        # (all else is looked up in the original, but these two the class has)
+        self.__module__ = getattr(original, "__module__", None)  # type: ignore[assignment]
+        self.__doc__ = original.__doc__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not open_traces():
             return self.original(*args, **kwargs)
         caller = sys._getframe(1).f_code.co_filename
-        if caller.startswith(INNER) and (caller.startswith(PACKAGE) or not holds(args)):
-            if not caller.startswith(WRITTEN_IN_NUMPY):
-                return self.original(*args, **kwargs)
+        kind = _callers.get(caller)
+        if kind is None:
+            kind = _caller(caller)
+        if kind is _OURS or (kind is _NUMPY and not holds(args)):
+            return self.original(*args, **kwargs)
         return self.run(args, kwargs)
 
     def run(self, args: tuple, kwargs: dict) -> Any:
@@ -64,6 +67,18 @@ class Patched:
 
     def __repr__(self) -> str:
         return repr(self.original)
+
+
+_OURS, _NUMPY, _OTHERS = range(3)
+_callers: dict[str, int] = {}  # whose code a file is; jittape's own calls are the most
+
+
+def _caller(file: str) -> int:
+    kind = _OTHERS
+    if file.startswith(INNER) and not file.startswith(WRITTEN_IN_NUMPY):
+        kind = _OURS if file.startswith(PACKAGE) else _NUMPY
+        _callers[file] = kind  # (only these: the user's notebook has a file for each cell)
+    return kind
 
 
 class PatchedNumpy(Patched):

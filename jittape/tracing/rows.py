@@ -77,6 +77,9 @@ class Rows:
 
     def places(self, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(number in `codes`, offset) of places, both -1 where there is none."""
+        if not self.starts:  # of a rule: no code of the user's
+            nowhere = np.full(len(where), -1, np.int32)
+            return nowhere, nowhere
         starts = np.array([*self.starts, 0], np.int32)
         number = (np.searchsorted(starts[:-1], where, side="right") - 1).astype(np.int32)
         return number, np.where(number >= 0, where - starts[number], -1).astype(np.int32)
