@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from jittape.api.loop_body import Body, packing
-from jittape.api.loop_run import Recording, divided, run_loop
+from jittape.api.loop_body import Body, intern, packing
+from jittape.api.loop_run import divided, run_loop
 from jittape.ops import shape as layout
 from jittape.ops.elementwise import converted
 from jittape.ops.reduce import broadcast_to
 from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward
+from jittape.passes.recording import Recording
 
 
 def jvp(
@@ -74,7 +75,7 @@ def _forward_step(body: Body, given: tuple[bool, ...]) -> Body:
         tangent = [next(moved) if a.inexact else None for a in (*body.carry, *body.results)]
         new_carry = [*out[:n_carry], *[t for t in tangent[:n_carry] if t is not None]]
         results = [*out[n_carry:n_out], *[t for t in tangent[n_carry:] if t is not None]]
-        return r.body([*new_carry, *results], counts[0], counts[1])
+        return intern(r.tape([*new_carry, *results]), counts[0], counts[1])
 
 
 def batched_loop(
@@ -103,7 +104,7 @@ def batched_loop(
         for k, (x, b) in enumerate(zip(out, on, strict=True)):
             must = marks[n_fixed + k] if k < n_carry else True
             wide.append(broadcast_to(x, shape=(size, *x.shape)) if must and not b else x)
-        new = r.body(wide, n_fixed, n_carry)
+        new = intern(r.tape(wide), n_fixed, n_carry)
     operands = []
     for k, (x, b, m) in enumerate(zip(args, which, marks, strict=True)):
         if m and not b:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from jittape.api.loop_body import stacked
-from jittape.api.loop_run import Recording
 from jittape.ops import shape as layout
 from jittape.ops.declare import Kind
 from jittape.ops.elementwise import add, multiply, negative, subtract
@@ -20,6 +19,7 @@ from jittape.passes.activity import depends_on
 from jittape.passes.batch import batch
 from jittape.passes.cut import between, cut
 from jittape.passes.fission import Fission
+from jittape.passes.recording import Recording
 from jittape.tape import Tape
 from jittape.types import Aval, aval
 
@@ -31,11 +31,11 @@ def build(parts: Fission, steps: int) -> Any:
 
     tape, handed, shared = parts.tape, parts.handed, len(parts.handed)
     given = [False] * len(parts.stays) + [True] * len(parts.rows)
-    if parts.slope is None:
+    if parts.coefficients is None:
         before, moves = batch(cut(tape, [*parts.stays, *parts.rows], handed), given, steps)
         lanes = [tape.aval(v) for v in parts.streams]
     else:
-        before, moves = batch(_with_coefficients(parts, parts.slope), given, steps)
+        before, moves = batch(_with_coefficients(parts, parts.coefficients), given, steps)
         before = _spread(before, moves, shared, steps)
         numbers = sum(tape.aval(v).size for v in parts.carries)
         lanes = [aval((), np.dtype(np.float64))] * numbers
@@ -47,44 +47,25 @@ def build(parts: Fission, steps: int) -> Any:
     core_rows = [k for k, v in enumerate(parts.rows) if v in parts.reads]
     operands = [*parts.stays, *[handed[k] for k in constant], *parts.carries]
     operands += [*[parts.rows[k] for k in core_rows], *[handed[k] for k in varying]]
+    core = parts.core(operands, parts.streams) if parts.coefficients is None else None
     return Blocks(
         steps,
         compile_program(before) if len(before.outputs) else None,
-        compile_program(parts.core(operands, parts.streams)) if parts.slope is None else None,
+        compile_program(core) if core is not None else None,
         compile_program(rest) if len(rest.outputs) else None,
         parts.same, parts.moving, list(parts.sums), core_rows, constant, varying, shared, streams,
     )  # fmt: skip
 
 
-def _elements(x: Any) -> list[Any]:
-    """The numbers of an array, recorded."""
-    flat = layout.reshape(x, shape=(x.size,))
-    ones = [layout.strided_slice(flat, index=((k, 1, 1),)) for k in range(x.size)]
-    return [layout.reshape(e, shape=()) for e in ones]
-
-
-def _with_coefficients(parts: Fission, slope: Tape) -> Tape:
+def _with_coefficients(parts: Fission, coefficients: Tape) -> Tape:
     """What comes before a step, and the coefficients of its core: by rows, A and then b."""
-    tape = parts.tape
-    first = cut(tape, [*parts.stays, *parts.rows], [*parts.handed, *parts.reads])
-    core = parts.core([*parts.carries, *parts.stays, *parts.reads])
-    avals = [tape.aval(v) for v in parts.carries]
-    with Recording("coefficients of a step") as r:
-        zeros = [r.literal(np.zeros(a.shape)) for a in avals]
+    first = cut(parts.tape, [*parts.stays, *parts.rows], [*parts.handed, *parts.reads])
+    n = len(parts.handed)
+    with Recording("before a step") as r:
         inputs = r.inputs(first.inputs)
         found = r.paste(first, inputs)
-        known = [*inputs[: len(parts.stays)], *found[len(parts.handed) :]]
-        columns = []
-        for c, a in enumerate(avals):
-            for k in range(a.size):
-                one = np.zeros(a.shape)
-                one.flat[k] = 1.0
-                unit = [*zeros[:c], r.literal(one), *zeros[c + 1 :]]
-                columns.append(r.paste(slope, [*zeros, *known, *unit]))
-        columns.append(r.paste(core, [*zeros, *known]))
-        parted = [[e for x in column for e in _elements(x)] for column in columns]
-        rows = zip(*parted, strict=True)
-        return r.tape([*found[: len(parts.handed)], *[e for row in rows for e in row]])
+        known = [*inputs[: len(parts.stays)], *found[n:]]
+        return r.tape([*found[:n], *r.paste(coefficients, known)])
 
 
 def _spread(before: Tape, moves: list[bool], shared: int, steps: int) -> Tape:
@@ -101,7 +82,7 @@ def _rest(parts: Fission, steps: int, on: list[bool], streams: Sequence[Aval]) -
     """What comes after a block: the totals of its steps, and its results. on: which of its operands
     before the streams differ from step to step."""
     tape = parts.tape
-    last = parts.streams if parts.slope is None else parts.carries
+    last = parts.streams if parts.coefficients is None else parts.carries
     given = [*parts.stays, *parts.rows, *parts.handed, *last]
     totals = _Totals(parts, between(tape, given, parts.finished), steps)
     trees = [[(totals.tree(v), plus) for v, plus in terms] for terms in parts.sums.values()]
@@ -110,7 +91,7 @@ def _rest(parts: Fission, steps: int, on: list[bool], streams: Sequence[Aval]) -
     with Recording("the rest of a block") as r:
         operands = r.inputs(together.inputs[: len(on)])
         lanes = r.inputs(streams)
-        operands += lanes if parts.slope is None else _joined(tape, last, lanes, steps)
+        operands += lanes if parts.coefficients is None else _joined(tape, last, lanes, steps)
         totals.value = dict(zip(values, r.paste(together, operands), strict=True))
         outputs = []
         for tree in trees:

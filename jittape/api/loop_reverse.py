@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from jittape.api.loop_body import Body, Packing, packing, stacked
-from jittape.api.loop_run import Recording, choose_save, divided, most_carries, run_loop
+from jittape.api.loop_body import Body, Packing, intern, packing, stacked
+from jittape.api.loop_run import choose_save, divided, most_carries, run_loop
 from jittape.ops import shape as layout
 from jittape.ops.declare import by_name
 from jittape.ops.elementwise import add
 from jittape.passes.differentiate import reverse
+from jittape.passes.recording import Recording
 from jittape.tape import Tape
 from jittape.types import Aval
 
@@ -252,7 +253,7 @@ def reverse_step(body: Body, with_kept: bool) -> Body:
             to_carry = [add(a, b) for a, b in zip(to_carry, g_kept, strict=True)]
         total = [add(a, b) for a, b in zip(total, to_fixed, strict=True)]
         assert len(to_rows) == len(rows)
-        step = r.body([*to_carry, *total, *to_rows], len(own), len(carry) + len(total))
+        step = intern(r.tape([*to_carry, *total, *to_rows]), len(own), len(carry) + len(total))
     if with_kept:
         _of_zeros[step] = reverse_step(body, False)
     return step
@@ -287,4 +288,4 @@ def _reverse_segment(body: Body, every: int, with_kept: bool, free: int) -> Body
         )
         if with_kept:
             to_carry = [add(a, b) for a, b in zip(to_carry, g_kept, strict=True)]
-        return r.body([*to_carry, *total, *to_rows], len(own), len(carry) + len(total))
+        return intern(r.tape([*to_carry, *total, *to_rows]), len(own), len(carry) + len(total))

@@ -24,11 +24,11 @@ from jittape.api.loop_reverse import (
     segment_operands,
     segment_packing,
 )
-from jittape.api.loop_run import pasted
 from jittape.ops.declare import Kind, Op, declare
 from jittape.ops.reduce import broadcast_to
 from jittape.passes.batch import batch
 from jittape.passes.differentiate import forward, reverse
+from jittape.passes.recording import pasted
 from jittape.tracing.recorder import Trace
 from jittape.tracing.tracer import trace_of
 from jittape.types import Aval, aval

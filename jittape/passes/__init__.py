@@ -1,11 +1,11 @@
 """Passes: from a Tape to a Tape, and from a Tape to the tables of a Program.
 
 Derivatives and batches, by templates of rules that are pasted:
-    template, paste, activity, differentiate, accumulate, batch, batch_rules
+    template, paste, activity, differentiate, accumulate, batch, batch_rules; recording
 Fewer instructions for the same numbers, in the order in which program.compile_program runs them:
     simplify, zeros, linear, disjoint, triangles, components, component_rules
 A step of a loop in parts (api/loop_blocks.py):
-    fission, affine, cut
+    fission, affine, elimination, cut
 Sparsity, and the directions that show a sparse matrix:
     lift, sparsity, one_lane, colour, lanes, periods
 Planning:

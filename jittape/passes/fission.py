@@ -16,7 +16,7 @@ import numpy as np
 
 from jittape.ops.declare import Kind, Signature
 from jittape.passes.activity import depends_on, needed_for
-from jittape.passes.affine import numbers, slope
+from jittape.passes.affine import affine, numbers
 from jittape.passes.cut import between, cut
 from jittape.passes.recompute import COST, SIMPLE
 from jittape.tape import Tape
@@ -37,8 +37,8 @@ class Fission:
     before: from `stays` and `rows` to `handed`. core: from `carries` (those that move), `stays` and
     `reads` (rows, and what is handed on) to the new carries and `streams`. after: from `stays`,
     `rows`, `handed` and `streams` to `finished`: `results` and terms of sums.
-    slope: of the core where it is affine (passes/affine.py); then `before` is to compute its
-    coefficients, and all streams are carries.
+    coefficients: of the core where it is affine (passes/affine.py), computed from stays and reads;
+    then all streams are carries.
     nbytes: what a step leaves in memory. saved: nanoseconds per step.
     """
 
@@ -54,7 +54,7 @@ class Fission:
     streams: list[int]
     results: list[int]
     finished: list[int]
-    slope: Tape | None
+    coefficients: Tape | None
     nbytes: int
     saved: float
 
@@ -99,7 +99,7 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
     linear = None
     affine_cost = RECURRENCE * m * m + m * float(cost.batched[core].sum())
     if m and affine_cost < core_cost:
-        linear = slope(cut(tape, [*carries, *stays, *reads], new), len(moving))
+        linear = affine(cut(tape, [*carries, *stays, *reads], new), len(moving))
     # what comes after computes again from carries what is cheap, and is given the rest
     dear = np.flatnonzero((early if linear else core | early) & cost.dear)
     late = between(tape, [*stays, *rows, *carries, *(tape.first + dear).tolist()], finished)
