@@ -25,19 +25,27 @@ def planned(monkeypatch):
     monkeypatch.setattr(fission, "GAIN", -1e9)  # also where it does not pay
     monkeypatch.setattr(loop_blocks, "MOST", 16)  # several blocks, and steps that fill none
     seen = {"core": 0, "affine": 0, "not finite": 0}
-    core, affine = blocks._core, blocks._Recurrence.run
+    call = blocks._Call
+    core, by_step, sweep = call.core, call.step_by_step, call.sweep
 
-    def counted_core(*args):
+    def counted_core(self, *args):
         seen["core"] += 1
-        return core(*args)
+        return core(self, *args)
 
-    def counted_affine(self, part):
-        found = affine(self, part)
-        seen["affine" if found is not None else "not finite"] += 1
+    def counted_by_step(self, k):
+        seen["not finite"] += 1
+        return by_step(self, k)
+
+    def counted_sweep(self):
+        before = seen["not finite"]
+        found = sweep(self)
+        if self.plan.numbers:
+            seen["affine"] += self.job.n // self.plan.size - (seen["not finite"] - before)
         return found
 
-    monkeypatch.setattr(blocks, "_core", counted_core)
-    monkeypatch.setattr(blocks._Recurrence, "run", counted_affine)
+    monkeypatch.setattr(call, "core", counted_core)
+    monkeypatch.setattr(call, "step_by_step", counted_by_step)
+    monkeypatch.setattr(call, "sweep", counted_sweep)
     return seen
 
 

@@ -10,10 +10,11 @@ from jittape.api.loop_body import Body
 from jittape.api.loop_parts import build
 from jittape.config import config
 from jittape.passes.fission import Fission
+from jittape.passes.opcodes import MOST_STEPS
 
 PLANNING = 2e7  # nanoseconds that planning takes; sweeps that would have saved as much pay for it
 WORKING_SET = 1 << 20  # bytes that a block's values may take
-FEW, MOST = 8, 4096  # steps of a block
+FEW, MOST = 8, MOST_STEPS  # steps of a block
 PER_LOOP, PER_BLOCK = 120e3, 15e3  # nanoseconds of Python's time
 KEPT = 8  # plans of a body, for as many lengths
 

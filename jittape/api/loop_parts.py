@@ -31,56 +31,55 @@ def build(parts: Fission, steps: int) -> Any:
 
     tape, handed, shared = parts.tape, parts.handed, len(parts.handed)
     given = [False] * len(parts.stays) + [True] * len(parts.rows)
-    if parts.coefficients is None:
-        before, moves = batch(cut(tape, [*parts.stays, *parts.rows], handed), given, steps)
-        lanes = [tape.aval(v) for v in parts.streams]
-    else:
-        before, moves = batch(_with_coefficients(parts, parts.coefficients), given, steps)
-        before = _spread(before, moves, shared, steps)
+    early = cut(tape, [*parts.stays, *parts.rows], handed)
+    core, constants, numbers = None, None, 0
+    lines: tuple[list[int], list[int]] = [], []
+    lanes = [tape.aval(v) for v in parts.streams]
+    if parts.coefficients is not None:
         numbers = sum(tape.aval(v).size for v in parts.carries)
         lanes = [aval((), np.dtype(np.float64))] * numbers
+        early, constants, lines = _with_coefficients(parts, parts.coefficients)
+    before, moves = batch(early, given, steps)
     streams = [stacked(a, steps) for a in lanes]
     rest = _rest(parts, steps, [*given, *moves[:shared]], streams)
     read = [(k, v) for k, v in enumerate(handed) if v in parts.reads]
-    constant = [k for k, v in read if not moves[k]]
-    varying = [k for k, v in read if moves[k]]
+    constant, varying = ([k for k, v in read if moves[k] is on] for on in (False, True))
     core_rows = [k for k, v in enumerate(parts.rows) if v in parts.reads]
-    operands = [*parts.stays, *[handed[k] for k in constant], *parts.carries]
-    operands += [*[parts.rows[k] for k in core_rows], *[handed[k] for k in varying]]
-    core = parts.core(operands, parts.streams) if parts.coefficients is None else None
+    if parts.moving and not numbers:
+        operands = [*parts.stays, *[handed[k] for k in constant], *parts.carries]
+        operands += [*[parts.rows[k] for k in core_rows], *[handed[k] for k in varying]]
+        core = parts.core(operands, parts.streams)
+
+    def program(t: Tape | None) -> Any:
+        return compile_program(t) if t is not None and len(t.outputs) else None
+
     return Blocks(
-        steps,
-        compile_program(before) if len(before.outputs) else None,
-        compile_program(core) if core is not None else None,
-        compile_program(rest) if len(rest.outputs) else None,
-        parts.same, parts.moving, list(parts.sums), core_rows, constant, varying, shared, streams,
+        steps, program(before), program(core), program(rest), program(constants),
+        parts.same, parts.moving, list(parts.sums), core_rows, constant, varying,
+        shared, streams, numbers, lines,
     )  # fmt: skip
 
 
-def _with_coefficients(parts: Fission, coefficients: Tape) -> Tape:
-    """What comes before a step, and the coefficients of its core: by rows, A and then b."""
+def _with_coefficients(parts: Fission, coefficients: Tape) -> tuple[Tape, Tape, tuple]:
+    """What comes before a step, with those coefficients of its core that differ from step to step;
+    a program from `stays` to the others; and the numbers of both."""
     first = cut(parts.tape, [*parts.stays, *parts.rows], [*parts.handed, *parts.reads])
-    n = len(parts.handed)
+    n, n_stays = len(parts.handed), len(parts.stays)
     with Recording("before a step") as r:
         inputs = r.inputs(first.inputs)
         found = r.paste(first, inputs)
-        known = [*inputs[: len(parts.stays)], *found[n:]]
-        return r.tape([*found[:n], *r.paste(coefficients, known)])
-
-
-def _spread(before: Tape, moves: list[bool], shared: int, steps: int) -> Tape:
-    """The same with all coefficients, the results from `shared` on, repeated for all steps."""
-    with Recording("coefficients of a block") as r:
-        found = r.paste(before, r.inputs(before.inputs))
-        for k in range(shared, len(found)):
-            if not moves[k]:
-                found[k] = broadcast_to(found[k], shape=(steps,))
-        return r.tape(found)
+        both = r.tape([*found[:n], *r.paste(coefficients, [*inputs[:n_stays], *found[n:]])])
+    outputs = both.outputs.tolist()
+    varies = depends_on(both, range(n_stays, both.n_inputs))[outputs[n:]]
+    lines = np.flatnonzero(varies).tolist(), np.flatnonzero(~varies).tolist()
+    some, others = ([outputs[n + k] for k in which] for which in lines)
+    every = range(both.n_inputs)
+    return cut(both, every, [*outputs[:n], *some]), cut(both, every[:n_stays], others), lines
 
 
 def _rest(parts: Fission, steps: int, on: list[bool], streams: Sequence[Aval]) -> Tape:
-    """What comes after a block: the totals of its steps, and its results. on: which of its operands
-    before the streams differ from step to step."""
+    """What comes after a block: the totals so far, and its results. on: which of its operands
+    before the streams differ from step to step; the totals before come last."""
     tape = parts.tape
     last = parts.streams if parts.coefficients is None else parts.carries
     given = [*parts.stays, *parts.rows, *parts.handed, *last]
@@ -94,9 +93,10 @@ def _rest(parts: Fission, steps: int, on: list[bool], streams: Sequence[Aval]) -
         operands += lanes if parts.coefficients is None else _joined(tape, last, lanes, steps)
         totals.value = dict(zip(values, r.paste(together, operands), strict=True))
         outputs = []
-        for tree in trees:
+        so_far = r.inputs([tape.aval(int(tape.outputs[k])) for k in parts.sums])
+        for x, tree in zip(so_far, trees, strict=True):
             signed = [(totals.build(t), plus) for t, plus in tree]
-            outputs.append(reduce(add, [x if plus else negative(x) for x, plus in signed]))
+            outputs.append(add(x, reduce(add, [t if plus else negative(t) for t, plus in signed])))
         varies = dict(zip(values, wide, strict=True))
         for v in parts.results:
             x = totals.value[v]

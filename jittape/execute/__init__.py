@@ -10,7 +10,7 @@ Compiled, all into one object file:
     parts                 calls whole, or cut for several threads
     kernels, lines, moves, joins, strips, products, tiles, factors     what they call
     maths, vector         exp and tanh, and libmvec
-    recurrence            x <- A x + b, for blocks
+    recurrence, block_loop      x <- A x + b, and all blocks of a loop
 Threads:
     threads               how many, and from which size on
     pool, workers         jittape's own; parallel: Numba's, on other platforms

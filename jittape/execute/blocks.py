@@ -5,21 +5,24 @@ See passes/fission.py. A block's values stay in the cache between the three.
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from jittape.execute import library
 from jittape.execute.address import data_address
-from jittape.execute.loop import Job, repeat, stride
-from jittape.execute.run import linked_of, refresh, resume
+from jittape.execute.loop import Job, repeat
+from jittape.execute.run import linked_of, refresh, resume, run
 from jittape.execute.threads import threshold
 from jittape.passes.memory import FIRST_SLOT
+from jittape.passes.opcodes import SPACING
 from jittape.program import Program
 from jittape.types import Aval
+
+# Of block_loop: its status where the core is to be done here; what of a block has been begun
+_PYTHON = -1
+_BEFORE, _AFTER = 1, 3
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,22 @@ class Blocks:
     """Programs for blocks of `size` steps.
 
     before: from `stays` (fixed values and unchanged carries) and the rows of the block to what it
-    hands on. after: from these and the streams to the totals of `sums` (numbers of carries) and
-    the results of the block.
+    hands on. after: from these, the streams and the totals so far of `sums` (numbers of carries)
+    to the new totals and the results of the block.
     core: of one step; its operands are stays, what is handed on that is the same for all steps
     (`constant`, by number), the moving carries, the rows it reads, and of what is handed on the
-    rest that it reads (`varying`). Or None: `before` hands on the coefficients of an affine core
-    after `shared` others, and the streams are the numbers of the carry.
+    rest that it reads (`varying`).
+    Or None: the core is a recurrence of `numbers` (0: there is none), whose coefficients are
+    `lines`, in this order, of those of execute/recurrence.py: those that `before` computes after
+    `shared` others, and those that `constants` computes from stays, the same for all steps. The
+    streams are the numbers of the carry.
     """
 
     size: int
     before: Program | None
     core: Program | None
     after: Program | None
+    constants: Program | None
     same: list[int]
     moving: list[int]
     sums: list[int]
@@ -47,55 +54,73 @@ class Blocks:
     varying: list[int]
     shared: int
     streams: list[Aval]
-    pool: list[list[np.ndarray]] = field(default_factory=list)  # memory of calls that are over
+    numbers: int
+    lines: tuple[list[int], list[int]]
+    pool: list[_Memory] = field(default_factory=list)  # memory of calls that are over
+
+
+class _Memory:
+    """Of one call: what is handed on, streams, and twice the totals, read and written in turn."""
+
+    def __init__(self, plan: Blocks):
+        outputs = plan.before.outputs if plan.before else ()
+        totals = plan.after.outputs[: len(plan.sums)] if plan.after else ()
+        streams = [] if plan.numbers else plan.streams
+        arrays = _apart([*outputs[: plan.shared], *streams, *totals, *totals])
+        n = len(arrays) - 2 * len(totals)
+        self.handed, self.streams = arrays[: plan.shared], arrays[plan.shared : n]
+        self.totals = arrays[n : n + len(totals)], arrays[n + len(totals) :]
+        m = plan.numbers
+        if m:
+            self.lines = _lines(m * (m + 2), plan.size)
+            self.streams = self.lines[m * (m + 1) :]
+            self.handed += [self.lines[k] for k in plan.lines[0]]
+
+    def fill(self, plan: Blocks, stays: list[np.ndarray]) -> None:
+        """The coefficients that are the same for all steps."""
+        if plan.constants:
+            values = run(plan.constants, stays)
+            for k, x in zip(plan.lines[1], values, strict=True):
+                self.lines[k][:] = x
+
+
+def _apart(avals: Sequence[Aval]) -> list[np.ndarray]:
+    """Arrays, no two of which start at the same place of a page (see opcodes.SPACING)."""
+    starts, at = [], 0
+    for a in avals:
+        starts.append(at)
+        at += -(-a.nbytes // 4096) * 4096 + 320
+    memory = _aligned(at)
+    return [
+        np.ndarray(a.shape, a.dtype, memory, start) for a, start in zip(avals, starts, strict=True)
+    ]
+
+
+def _lines(n: int, steps: int) -> list[np.ndarray]:
+    """Of float64, SPACING bytes apart."""
+    memory = _aligned(n * SPACING)
+    return [np.ndarray((steps,), np.float64, memory, k * SPACING) for k in range(n)]
+
+
+def _aligned(nbytes: int) -> np.ndarray:
+    memory = np.empty(nbytes + 64, np.uint8)
+    return memory[-data_address(memory) % 64 :]
 
 
 def repeat_in_blocks(plan: Blocks, whole: Program, job: Job) -> list[np.ndarray]:
     """Sweep all steps and return the carry after the last. whole: a step of the loop; the steps
     that fill no block are swept by it."""
-    b, carry = plan.size, [np.array(x) for x in job.carry]
-    stays = [*job.fixed, *[carry[k] for k in plan.same]]
-    outputs = plan.before.outputs if plan.before else ()
-    totals = plan.after.outputs[: len(plan.sums)] if plan.after else ()
     try:
-        buffers = plan.pool.pop()
+        memory = plan.pool.pop()
     except IndexError:
-        buffers = _apart([*outputs, *plan.streams, *totals])
-    handed, rest = buffers[: len(outputs)], buffers[len(outputs) :]
-    streams, added = rest[: len(plan.streams)], rest[len(plan.streams) :]
-    shared = handed[: plan.shared]
-    before = after = None
+        memory = _Memory(plan)
+    call = _Call(plan, memory, whole, job)
     try:
-        if plan.before:
-            before = _Stage(plan.before, job, b, stays, [], handed, False)
-        if plan.after:
-            after = _Stage(plan.after, job, b, stays, [*shared, *streams], added, True)
-        recurrence = None if plan.core else _Recurrence(plan, handed[plan.shared :], streams, job)
-        for k in range(job.n // b):
-            part = _steps(job, k * b, b, carry)
-            if before:
-                before.run(k, part)
-            new = recurrence.run(part) if recurrence else _core(plan, part, stays, handed, streams)
-            if new is None:
-                carry = repeat(whole, part)
-            else:
-                for j, x in zip(plan.moving, new, strict=True):
-                    carry[j] = x
-                if after:
-                    after.run(k, part)
-                    for j, x in zip(plan.sums, added, strict=True):
-                        carry[j] += x
-                if part.saved is not None:
-                    for j in plan.same:
-                        part.saved[j][...] = carry[j]
-            if job.progress is not None:
-                job.progress((k + 1) * b, job.n)
+        carry = call.sweep()
     finally:
-        for stage in (before, after):
-            if stage:
-                stage.close()
-        plan.pool.append(buffers)
-    done = job.n // b * b
+        call.close()
+        plan.pool.append(memory)
+    done = job.n // plan.size * plan.size
     if done == job.n:
         return carry
     carry = repeat(whole, _steps(job, done, job.n - done, carry))
@@ -117,121 +142,194 @@ def _steps(job: Job, first: int, n: int, carry: list[np.ndarray]) -> Job:
     )
 
 
-def _apart(avals: Sequence[Aval]) -> list[np.ndarray]:
-    """Arrays, no two of which start at the same place of a page: a step reads all of them, and
-    places that are alike share a few lines of the cache."""
-    starts, at = [], 0
-    for a in avals:
-        starts.append(at)
-        at += -(-a.nbytes // 4096) * 4096 + 320
-    memory = np.empty(at + 64, np.uint8)
-    shift = -data_address(memory) % 64
-    return [
-        np.ndarray(a.shape, a.dtype, memory, start + shift)
-        for a, start in zip(avals, starts, strict=True)
-    ]
+# An operand or a result block by block: the array of the k-th block, and the bits of k that its
+# address depends on, linearly.
+_Slot = tuple[Callable[[int], np.ndarray], int]
+
+
+def _still(arrays: Sequence[np.ndarray]) -> list[_Slot]:
+    def slot(x: np.ndarray) -> _Slot:
+        return lambda k: x, 0
+
+    return [slot(x) for x in arrays]
+
+
+def _rows(arrays: Sequence[np.ndarray], job: Job, size: int) -> list[_Slot]:
+    """The rows of a block's steps."""
+
+    def slot(x: np.ndarray) -> _Slot:
+        if job.backward:
+            return lambda k: x[job.n - (k + 1) * size : job.n - k * size], -1
+        return lambda k: x[k * size : (k + 1) * size], -1
+
+    return [slot(x) for x in arrays]
+
+
+def _in_turn(both: tuple[list[np.ndarray], list[np.ndarray]], first: int) -> list[_Slot]:
+    def slot(xs: tuple[np.ndarray, np.ndarray]) -> _Slot:
+        return lambda k: xs[(first + k) & 1], 1
+
+    return [slot(xs) for xs in zip(*both, strict=True)]
 
 
 class _Stage:
-    """A program run for one block after the other. Its operands are those that stay, the rows of
-    the block, and `more`; its results go to `out` and then, if wanted, to the job's results."""
+    """A program run for one block after the other. words: what block_loop reads."""
 
-    def __init__(
-        self,
-        program: Program,
-        job: Job,
-        size: int,
-        stays: list[np.ndarray],
-        more: list[np.ndarray],
-        out: list[np.ndarray],
-        results: bool,
-    ):
-        self.stays, self.more, self.out, self.results = stays, more, out, results
-        linked = linked_of(program)
-        self.linked = linked
+    def __init__(self, program: Program, inputs: list[_Slot], outputs: list[_Slot], blocks: int):
+        self.inputs, self.outputs = inputs, outputs
+        linked = self.linked = linked_of(program)
         self.ws = linked.workspace()
-        first = _steps(job, 0, size, [])
-        base = self.ws.base
-        n_in, n_out = len(program.inputs), len(program.outputs)
-        inputs, outputs = self._arrays(first)
-        self.operands = base[FIRST_SLOT : FIRST_SLOT + n_in]
-        self.operands[:] = [data_address(x) for x in inputs]
-        self.targets = base[linked.out_slot : linked.out_slot + n_out]
-        self.targets[:] = [data_address(x) for x in outputs]
-        moves = [size * stride(x, job.backward) for x in job.rows]
-        self.step_in = np.array([0] * len(stays) + moves + [0] * len(more), np.int64)
-        moves = [size * stride(x, job.backward) for x in job.results] if results else []
-        self.step_out = np.array([0] * len(out) + moves, np.int64)
         refresh(linked)
-        self.copied = [
-            (FIRST_SLOT + v, offset, program.tape.aval(v).nbytes) for v, offset in linked.moved
+        slots = [*enumerate(inputs, FIRST_SLOT), *enumerate(outputs, linked.out_slot)]
+        places = []
+        for slot, (of_block, mask) in slots:
+            start = data_address(of_block(0))
+            distance = data_address(of_block(1)) - start if mask and blocks > 1 else 0
+            places += [slot, start, distance, mask]
+        copies = [
+            word
+            for v, offset in linked.moved
+            for word in (FIRST_SLOT + v, offset, program.tape.aval(v).nbytes)
         ]
+        self.tables = np.array(places, np.int64), np.array(copies, np.int64)
+        self.words = np.array(
+            [
+                linked.T, self.ws.base_address, linked.code_address,
+                len(slots), data_address(self.tables[0]),
+                len(linked.moved), data_address(self.tables[1]),
+            ],
+            np.int64,
+        )  # fmt: skip
 
-    def _arrays(self, part: Job) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        results = part.results if self.results else []
-        return [*self.stays, *part.rows, *self.more], [*self.out, *results]
-
-    def run(self, k: int, part: Job) -> None:
-        """The k-th block, whose steps are `part`."""
-        linked, ws = self.linked, self.ws
-        base = ws.base
-        if k:
-            self.operands += self.step_in
-            self.targets += self.step_out
-        for slot, offset, n in self.copied:
-            ctypes.memmove(int(base[0]) + offset, int(base[slot]), n)
-        at = ws.base_address
-        status = linked.sweep(linked.T, at, linked.code_address, 0, threshold())
-        if status:
-            inputs, outputs = self._arrays(part)
-            resume(linked, ws, [status, tuple(outputs)], inputs)
+    def resume(self, k: int, status: int) -> None:
+        """Serve a sweep of the k-th block that has stopped."""
+        outputs, inputs = ([x(k) for x, _ in slots] for slots in (self.outputs, self.inputs))
+        resume(self.linked, self.ws, [status, tuple(outputs)], inputs)
 
     def close(self) -> None:
         self.linked.pool.append(self.ws)
 
 
-def _core(
-    plan: Blocks, part: Job, stays: list[Any], handed: Any, streams: list[np.ndarray]
-) -> list[np.ndarray]:
-    assert plan.core is not None
-    return repeat(plan.core, part._replace(
-        fixed=[*stays, *[handed[j] for j in plan.constant]],
-        carry=[part.carry[j] for j in plan.moving],
-        rows=[*[part.rows[j] for j in plan.core_rows], *[handed[j] for j in plan.varying]],
-        results=streams,
-        saved=None if part.saved is None else [part.saved[j] for j in plan.moving],
-    ))  # fmt: skip
+class _Call:
+    """One sweep over all blocks."""
 
+    def __init__(self, plan: Blocks, memory: _Memory, whole: Program, job: Job):
+        self.plan, self.memory, self.whole, self.job = plan, memory, whole, job
+        self.carry = [np.array(x) for x in job.carry]
+        self.stays = stays = [*job.fixed, *[self.carry[k] for k in plan.same]]
+        memory.fill(plan, stays)
+        for j, x in zip(plan.sums, memory.totals[0], strict=True):
+            x[...] = self.carry[j]
+        size, blocks = plan.size, job.n // plan.size
+        operands = [*_still(stays), *_rows(job.rows, job, size)]
+        self.before = self.after = None
+        if plan.before:
+            self.before = _Stage(plan.before, operands, _still(memory.handed), blocks)
+        if plan.after:
+            operands += _still([*memory.handed[: plan.shared], *memory.streams])
+            operands += _in_turn(memory.totals, 0)
+            results = [*_in_turn(memory.totals, 1), *_rows(job.results, job, size)]
+            self.after = _Stage(plan.after, operands, results, blocks)
+        self.x = np.zeros(0)
+        if plan.numbers:
+            self.x = np.concatenate([self.carry[j].ravel() for j in plan.moving])
+        last = 8 * (size - 1) if job.backward else 0
+        self.table = np.array(
+            [
+                data_address(memory.lines[0]) + last if plan.numbers else 0,
+                -8 if job.backward else 8,
+                data_address(self.x),
+            ],
+            np.int64,
+        )
+        self.each = job.progress is not None or job.saved is not None
+        self.words = np.array(
+            [
+                0, 0, blocks, self.each,
+                *[data_address(s.words) if s else 0 for s in (self.before, self.after)],
+                -1 if plan.core else plan.numbers, data_address(self.table), size,
+            ],
+            np.int64,
+        )  # fmt: skip
+        self.by_step = -1  # the last block that was swept step by step
+        self.drive = library.function("block_loop")
 
-class _Recurrence:
-    """The cores of a block where they are affine."""
+    def sweep(self) -> list[np.ndarray]:
+        """The carry after the last block."""
+        at, words = data_address(self.words), self.words
+        blocks = int(words[2])
+        k = 0
+        while k < blocks:
+            status = self.drive(at, threshold())
+            k, part = words[:2].tolist()
+            if status == _PYTHON and self.plan.core:
+                self.core(self.plan.core, k)
+            elif status == _PYTHON:
+                self.step_by_step(k)
+            elif status:
+                stage = self.before if part == _BEFORE else self.after
+                assert stage is not None
+                stage.resume(k, status)
+            elif self.each:
+                self.done(k)
+        return self.carry_before(blocks)
 
-    def __init__(
-        self, plan: Blocks, coefficients: list[np.ndarray], streams: list[np.ndarray], job: Job
-    ):
-        self.moving, self.streams = plan.moving, streams
-        self.x = np.empty(len(streams))
-        last = 8 * (plan.size - 1) if job.backward else 0
-        table = [data_address(y) + last for y in (*coefficients, *streams)]
-        start = data_address(self.x)
-        table += range(start, start + 8 * len(streams), 8)
-        self.words = np.array(table, np.int64)
-        self.stride = -8 if job.backward else 8
-        self.steps = library.function("recurrence")
+    def carry_before(self, k: int) -> list[np.ndarray]:
+        """What has been swept are the blocks before the k-th."""
+        carry = list(self.carry)
+        if self.plan.numbers:
+            at = 0
+            for j in self.plan.moving:
+                shape, n = carry[j].shape, carry[j].size
+                carry[j] = self.x[at : at + n].reshape(shape).copy()
+                at += n
+        for j, x in zip(self.plan.sums, self.memory.totals[k & 1], strict=True):
+            carry[j] = x.copy()
+        return carry
 
-    def run(self, part: Job) -> list[np.ndarray] | None:
-        """The moving carries after a block, or None where a number is not finite: a zero of A times
+    def core(self, core: Program, k: int) -> None:
+        """The core of the k-th block."""
+        plan, handed = self.plan, self.memory.handed
+        part = _steps(self.job, k * plan.size, plan.size, self.carry)
+        new = repeat(core, part._replace(
+            fixed=[*self.stays, *[handed[j] for j in plan.constant]],
+            carry=[self.carry[j] for j in plan.moving],
+            rows=[*[part.rows[j] for j in plan.core_rows], *[handed[j] for j in plan.varying]],
+            results=self.memory.streams,
+            saved=None if part.saved is None else [part.saved[j] for j in plan.moving],
+        ))  # fmt: skip
+        for j, x in zip(plan.moving, new, strict=True):
+            self.carry[j] = x
+
+    def step_by_step(self, k: int) -> None:
+        """The k-th block whole, because a number of the recurrence is not finite: a zero of A times
         such a number is no zero, and may stand for what a step leaves out."""
-        x, at, new = self.x, 0, []
-        carry = [part.carry[j] for j in self.moving]
-        np.concatenate([c.ravel() for c in carry], out=x)
-        self.steps(len(x), data_address(self.words), part.n, self.stride)
-        if not np.isfinite(x).all():
-            return None
-        for j, c in zip(self.moving, carry, strict=True):
-            if part.saved is not None:
-                own = [y[::-1] if part.backward else y for y in self.streams[at : at + c.size]]
-                part.saved[j][...] = np.stack(own, 1).reshape(part.n, *c.shape)
-            new.append(x[at : at + c.size].reshape(c.shape).copy())
-            at += c.size
-        return new
+        plan = self.plan
+        part = _steps(self.job, k * plan.size, plan.size, self.carry_before(k))
+        new = repeat(self.whole, part)
+        np.concatenate([new[j].ravel() for j in plan.moving], out=self.x)
+        for j, x in zip(plan.sums, self.memory.totals[(k + 1) & 1], strict=True):
+            x[...] = new[j]
+        self.words[1] = _AFTER
+        self.by_step = k
+
+    def done(self, k: int) -> None:
+        """So many blocks are done."""
+        plan, job = self.plan, self.job
+        if job.saved is not None:
+            saved = [x[(k - 1) * plan.size : k * plan.size] for x in job.saved]
+            for j in plan.same:
+                saved[j][...] = self.carry[j]
+            at = 0
+            for j in plan.moving if plan.numbers and self.by_step != k - 1 else ():
+                n = self.carry[j].size
+                own = [y[::-1] if job.backward else y for y in self.memory.streams[at : at + n]]
+                saved[j][...] = np.stack(own, 1).reshape(saved[j].shape)
+                at += n
+        if job.progress is not None:
+            job.progress(k * plan.size, job.n)
+
+    def close(self) -> None:
+        for stage in (self.before, self.after):
+            if stage:
+                stage.close()

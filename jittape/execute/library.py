@@ -26,6 +26,7 @@ _COMPILED = (
     "recurrence",
     "sweep",
     "inner",
+    "block_loop",
     "entry",
     "workers",
 )

@@ -1,7 +1,7 @@
 """x <- A x + b for a few numbers x, with another A and b at each step. Imports Numba.
 
 Written in LLVM IR so that x stays in registers: what a step costs is the latency of one product
-and of a tree of sums.
+and of a tree of sums. All lines lie at fixed distances, so that one register holds their address.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from jittape.execute.primitives import exported
-from jittape.passes.opcodes import MOST_CARRIED
+from jittape.execute.primitives import exported, load8
+from jittape.passes.opcodes import MOST_CARRIED, SPACING
 
 _I64, _D = ir.IntType(64), ir.DoubleType()
 
@@ -22,32 +22,31 @@ def _steps(m: int) -> Any:
     """The loop for m numbers."""
 
     @intrinsic
-    def loop(typingctx, table, n, stride):
+    def loop(typingctx, lines, stride, place, n):
         def codegen(context, b, signature, args):
-            table, n, stride = args
-            word = b.inttoptr(table, _I64.as_pointer())
-            at = [b.load(b.gep(word, [_I64(k)])) for k in range(m * m + 3 * m)]
-            rows = [at[i * (m + 1) : (i + 1) * (m + 1)] for i in range(m)]
-            written, place = at[m * m + m : m * m + 2 * m], at[m * m + 2 * m :]
-
-            def load(address):
-                return b.load(b.inttoptr(address, _D.as_pointer()), align=8)
-
-            def store(value, address):
-                b.store(value, b.inttoptr(address, _D.as_pointer()), align=8)
-
-            start = [load(p) for p in place]
+            lines, stride, place, n = args
+            pointer = _D.as_pointer()
+            target = b.inttoptr(place, pointer)
+            start = [b.load(b.gep(target, [_I64(k)])) for k in range(m)]
             before, body, after = b.block, b.append_basic_block(), b.append_basic_block()
             b.branch(body)
             b.position_at_end(body)
-            left, offset = b.phi(_I64), b.phi(_I64)
+            left, at = b.phi(_I64), b.phi(_I64)
             x = [b.phi(_D) for _ in range(m)]
-            for p, value in zip(written, x, strict=True):
-                store(value, b.add(p, offset))
+
+            def line(k):
+                return b.inttoptr(b.add(at, _I64(SPACING * k)), pointer)
+
+            def coefficient(k):
+                return b.load(line(k), align=8)
+
+            for k, value in enumerate(x):
+                b.store(value, line(m * (m + 1) + k), align=8)
             new = []
-            for *row, free in rows:
-                terms = [b.fmul(load(b.add(p, offset)), v) for p, v in zip(row, x, strict=True)]
-                terms.append(load(b.add(free, offset)))
+            for i in range(m):
+                row = i * (m + 1)
+                terms = [b.fmul(coefficient(row + j), x[j]) for j in range(m)]
+                terms.append(coefficient(row + m))
                 while len(terms) > 1:
                     pairs = zip(terms[::2], terms[1::2], strict=False)
                     terms = [b.fadd(*two) for two in pairs] + terms[len(terms) & ~1 :]
@@ -55,18 +54,23 @@ def _steps(m: int) -> Any:
             less = b.sub(left, _I64(1))
             left.add_incoming(n, before)
             left.add_incoming(less, body)
-            offset.add_incoming(_I64(0), before)
-            offset.add_incoming(b.add(offset, stride), body)
+            at.add_incoming(lines, before)
+            at.add_incoming(b.add(at, stride), body)
             for phi, first, value in zip(x, start, new, strict=True):
                 phi.add_incoming(first, before)
                 phi.add_incoming(value, body)
             b.cbranch(b.icmp_signed(">", less, _I64(0)), body, after)
             b.position_at_end(after)
-            for value, p in zip(new, place, strict=True):
-                store(value, p)
-            return _I64(0)
+            odd = ir.Constant(_D, 0.0)
+            for value in new:  # inf * 0 and nan * 0 are nan
+                odd = b.fadd(odd, b.fmul(value, ir.Constant(_D, 0.0)))
+            finite = b.fcmp_ordered("==", odd, ir.Constant(_D, 0.0))
+            with b.if_then(finite):
+                for k, value in enumerate(new):
+                    b.store(value, b.gep(target, [_I64(k)]))
+            return b.zext(b.not_(finite), _I64)
 
-        return types.int64(types.int64, types.int64, types.int64), codegen
+        return types.int64(*[types.int64] * 4), codegen
 
     return loop
 
@@ -75,20 +79,20 @@ _one, _two, _three, _four, _five, _six = (_steps(m) for m in range(1, MOST_CARRI
 
 
 @exported
-def recurrence(m, table, n, stride):
-    """n > 0 steps of m numbers. table: addresses of A and b at the first step, by rows (A00, A01,
-    ..., b0, A10, ...), of where x before each step goes, and of x, which is replaced by x after the
-    last. stride: bytes from a step to the next in all but x."""
+def recurrence(m, table, n):
+    """n > 0 steps of m numbers. table: the address of the first line at the first step, bytes from
+    a step to the next, the address of x. The lines are A and b by rows (A00, A01, ..., b0, A10,
+    ...), which are read, and x before each step, which is written. x is replaced by x after the
+    last step, or stays and 1 is returned where a number of that is not finite."""
+    lines, stride, x = load8(table), load8(table + 8), load8(table + 16)
     if m == 1:
-        _one(table, n, stride)
-    elif m == 2:
-        _two(table, n, stride)
-    elif m == 3:
-        _three(table, n, stride)
-    elif m == 4:
-        _four(table, n, stride)
-    elif m == 5:
-        _five(table, n, stride)
-    elif m == 6:
-        _six(table, n, stride)
-    return 0
+        return _one(lines, stride, x, n)
+    if m == 2:
+        return _two(lines, stride, x, n)
+    if m == 3:
+        return _three(lines, stride, x, n)
+    if m == 4:
+        return _four(lines, stride, x, n)
+    if m == 5:
+        return _five(lines, stride, x, n)
+    return _six(lines, stride, x, n)

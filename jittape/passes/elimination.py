@@ -159,8 +159,8 @@ def coefficients(program: Tape, n: int) -> Tape | None:
     with Recording("coefficients of a step") as r:
         inputs = r.inputs(program.inputs[n:])
         read = list(dict.fromkeys(x.operands[0] for x in _leaves(found)))
-        values = r.paste(cut(program, range(n, program.n_inputs), read), inputs)
-        emit = _Emitter(dict(zip(read, values, strict=True)))
+        recorded = r.paste(cut(program, range(n, program.n_inputs), read), inputs)
+        emit = _Emitter(dict(zip(read, recorded, strict=True)))
         return r.tape([emit(x) if isinstance(x, _Number) else r.literal(np.array(float(x)))
                        for x in found])  # fmt: skip
 

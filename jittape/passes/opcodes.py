@@ -1,5 +1,5 @@
 """What the planner and compiled code both know: opcodes of the scalar sweep (execute/threaded.py),
-and the largest recurrence (execute/recurrence.py).
+and the size of recurrences (execute/recurrence.py).
 
 A row is four int32: opcode (with an extra number from bit EXTRA on), then target and operands as
 byte offsets into the arena, unless said otherwise.
@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-MOST_CARRIED = 6  # numbers x of a recurrence x <- A x + b; A has their square
+# Of a recurrence x <- A x + b: numbers x, and steps of a block. A, b and x of each step stand in
+# lines of one array, which start at different places of a page: a step reads all of them, and
+# places that are alike share a few lines of the cache.
+MOST_CARRIED = 6
+MOST_STEPS = 4096
+SPACING = 8 * MOST_STEPS + 320  # bytes from a line to the next
 
 EXTRA = 10
 CODE = (1 << EXTRA) - 1
