@@ -23,7 +23,7 @@ from jittape.tape import Tape
 
 # nanoseconds: a row of the scalar sweep, a call by address, a return to Python
 ROW, CALL, HOST = 0.85, 10.0, 5000.0
-RECURRENCE = 0.6  # per coefficient of an affine core
+RECURRENCE, COEFFICIENT = 1.5, 0.25  # a step of an affine core, and for each of its coefficients
 GAIN = 0.1  # of a step's cost: what is worth two more sweeps
 
 
@@ -95,11 +95,15 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
     finished = sorted({*[v for terms in sums.values() for v, _ in terms], *results})
     cost = _Costs(tape)
     core_cost = float(cost.step[core].sum())
+    swept_cost = core_cost + ROW + sum(_stream(tape.aval(v).size) for v in reads)
     m = numbers(tape, carries)
     linear = None
-    affine_cost = RECURRENCE * m * m + m * float(cost.batched[core].sum())
-    if m and affine_cost < core_cost:
+    affine_cost = RECURRENCE + COEFFICIENT * m * m
+    if m and affine_cost < swept_cost:
         linear = affine(cut(tape, [*carries, *stays, *reads], new), len(moving))
+        if linear is not None:
+            affine_cost += float(_Costs(linear).batched.sum())
+            linear = linear if affine_cost < swept_cost else None
     # what comes after computes again from carries what is cheap, and is given the rest
     dear = np.flatnonzero((early if linear else core | early) & cost.dear)
     late = between(tape, [*stays, *rows, *carries, *(tape.first + dear).tolist()], finished)
@@ -110,7 +114,7 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
     lanes += sum(_stream(tape.aval(v).size) for v in streams)
     if linear is None:
         shared |= {v for v in reads if v >= tape.first}
-        lanes += core_cost + sum(_stream(tape.aval(v).size) for v in reads)
+        lanes += swept_cost
     else:
         lanes += affine_cost
     whole = float(cost.step[between(tape, range(tape.n_inputs), outputs)].sum())
