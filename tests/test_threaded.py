@@ -10,7 +10,7 @@ import pytest
 from jittape.execute import address, library
 from jittape.passes import opcodes as op
 from jittape.passes.lower import END, SCALARS
-from jittape.passes.scalars import alternate, paired
+from jittape.passes.scalars import alternate, joined
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -2.5, 5e-324, 1e308]
 AT = 128  # bytes between the places of a test
@@ -105,7 +105,7 @@ def test_pair(first, second, link, width):
     if not link:
         rows[1, 3] = at[0]
     both = rows.copy()
-    paired(both, np.ones(2, np.bool_), np.array([unseen, False]))
+    joined(both, np.ones(2, np.bool_), np.array([unseen, False]))
     assert both[0, 0] == op.PAIR[width] + op.PAIRS[first, second, link]
     assert both[0, 1:].tolist() == rows[0, 1:].tolist()
     for _ in range(50):
@@ -121,22 +121,63 @@ def test_pair(first, second, link, width):
         same(arena.view(np.float64), want.view(np.float64))
 
 
-def test_pairs_do_not_overlap():
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("row", list(op.HELD))
+def test_held(row):
+    """A row that takes the result of the one before it from the register."""
+    *which, word = row
+    rng = np.random.default_rng(0)
+    rows = np.array(
+        [(op.SQUARE, 24, 0, 0), (which[0], 32, 8, 16), (op.NEGATIVE, 40, 8, 16)], np.int32
+    )
+    unseen = False
+    if len(which) == 3:
+        link = which[2]
+        unseen = link >= op.UNSEEN
+        rows[2, 0] = which[1]
+        if link:
+            rows[2, link % op.UNSEEN] = 32
+    else:
+        rows = rows[:2]
+    rows[1 + word // 4, word % 4] = 24
+    both = rows.copy()
+    both[1, 0] = op.HELD[row]
+    found = rows.copy()
+    once = np.array([False, unseen, False])[: len(rows)]
+    joined(found, np.ones(len(rows), np.bool_), once)
+    assert found.tolist() == both.tolist()
     for _ in range(50):
+        arena = np.zeros(48, np.uint8)
+        arena.view(np.float64)[:3] = rng.choice([*SPECIAL, 3.0, -0.1], 3)
+        want = arena.copy()
+        sweep(rows, want)
+        sweep(both, arena)
+        if unseen:
+            assert not arena[32:40].any()
+            arena[32:40] = want[32:40]
+        same(arena.view(np.float64), want.view(np.float64))
+
+
+def test_rows_joined_in_random_order():
+    """Superinstructions and results taken from the register change nothing."""
+    rng = np.random.default_rng(1)
+    seen = set()
+    for k in range(400):
         n = 40
         rows = np.zeros((n, 4), np.int32)
-        rows[:, 0] = rng.choice([*op.PAIRED, op.DIVIDE], n)
-        rows[:, 1:] = 8 * rng.integers(0, 6, (n, 3))
+        rows[:, 0] = rng.choice(op.HANDING if k % 2 else [*op.PAIRED, op.DIVIDE, op.GREATER], n)
+        rows[:, 1:] = 8 * rng.integers(0, 3 + k % 5, (n, 3))
+        rows[rows[:, 0] == op.GREATER, 1] = 64
         both = rows.copy()
-        paired(both, np.ones(n, np.bool_), np.zeros(n, np.bool_))
-        arena = np.zeros(64, np.uint8)
-        arena.view(np.float64)[:] = rng.uniform(0.5, 1.5, 8)
+        joined(both, np.ones(n, np.bool_), np.zeros(n, np.bool_))
+        seen |= set(both[:, 0].tolist())
+        arena = np.zeros(72, np.uint8)
+        arena[:64].view(np.float64)[:] = rng.uniform(0.5, 1.5, 8)
         alone = arena.copy()
         sweep(rows, alone)
         sweep(both, arena)
-        assert (both[:, 0] != rows[:, 0]).sum() >= n // 5
-        same(arena.view(np.float64), alone.view(np.float64))
+        same(arena[:64].view(np.float64), alone[:64].view(np.float64))
+    unseen = {row for row in op.HELD if len(row) == 4 and row[2] >= op.UNSEEN}
+    assert {k for row, k in op.HELD.items() if row not in unseen} <= seen
 
 
 def test_alternate():

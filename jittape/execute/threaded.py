@@ -3,7 +3,8 @@
 Written in LLVM IR through llvmlite, because what makes it fast cannot be said in Python: a switch
 in a loop has one indirect jump for all rows, which a CPU predicts badly (7 ns per row where rows
 follow no pattern, against 1 ns where it is right). Here each function (`code, mem, table, base,
-T` in registers) ends in a jump of its own, LLVM's `musttail` call.
+T` in registers) ends in a jump of its own, LLVM's `musttail` call. The result of a row goes to the
+next one in a register, too, `held`: through memory, it would arrive some 2 ns later.
 
 The functions must not be aligned. Branch predictors tell the paths that led to a jump apart by
 low bits of addresses; with functions at multiples of 16 bytes those bits are alike, and Zen 4
@@ -27,7 +28,7 @@ from jittape.passes import opcodes as op
 
 _I8, _I32, _I64, _D = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
 _PTR = _I8.as_pointer()
-_FUNCTION = ir.FunctionType(_I64, [_I64] * 5)  # code, mem, table, base, T
+_FUNCTION = ir.FunctionType(_I64, [_I64] * 5 + [_D])  # code, mem, table, base, T, held
 _LOOP = ir.FunctionType(ir.VoidType(), [_PTR] * 4)  # NumPy's inner loops
 
 
@@ -52,7 +53,8 @@ class _Rows:
     def __init__(self, module: ir.Module, number: int):
         self.function = _Packed(module, f"jittape_row_{number}")
         self.b = ir.IRBuilder(self.function.append_basic_block())
-        self.code, self.mem, self.table, self.base, self.T = self.function.args
+        self.code, self.mem, self.table, self.base, self.T, self.held = self.function.args
+        self.result = ir.Constant(_D, ir.Undefined)  # handed to the next row
 
     def pointer(self, address: Any, kind: ir.Type) -> Any:
         return self.b.inttoptr(address, kind.as_pointer())
@@ -86,7 +88,7 @@ class _Rows:
         which = b.zext(b.and_(self.load(code, _I32), _I32(op.CODE)), _I64)
         entries = self.pointer(self.table, _FUNCTION.as_pointer())
         target = b.load(b.gep(entries, [which]))
-        operands = [code, self.mem, self.table, self.base, self.T]
+        operands = [code, self.mem, self.table, self.base, self.T, self.result]
         b.ret(b.call(target, operands, tail="musttail"))
 
 
@@ -196,15 +198,28 @@ def _single(
     return value
 
 
-def _plain(r: _Rows, which: int) -> None:
-    _single(r, which)
+def _plain(r: _Rows, which: int, held: int = 0) -> None:
+    """held: the word of the operand that is in the register, here and for pairs."""
+    value = _single(r, which, known={held: r.held})
+    if which in op.HANDING:
+        r.result = value
     r.done()
 
 
-def _pair(r: _Rows, first: int, second: int, link: int, width: int) -> None:
-    value = _single(r, first, width, seen=link < op.UNSEEN)
-    _single(r, second, width, 1, {link % op.UNSEEN: value})
+def _pair(r: _Rows, first: int, second: int, link: int, width: int = 1, held: int = 0) -> None:
+    value = _single(r, first, width, known={held: r.held}, seen=link < op.UNSEEN)
+    known = {link % op.UNSEEN: value, held - 4: r.held}
+    value = _single(r, second, width, 1, known)
+    if width == 1:
+        r.result = value
     r.done(2)
+
+
+def _held(which: list[int], held: int) -> Callable[[_Rows], None]:
+    if len(which) == 1:
+        return partial(_plain, which=which[0], held=held)
+    first, second, link = which
+    return partial(_pair, first=first, second=second, link=link, held=held)
 
 
 def _line(r: _Rows, which: int, layout: str, width: int) -> None:
@@ -348,6 +363,8 @@ def _functions(module: ir.Module) -> list[ir.Function]:
     for (first, second, link), k in op.PAIRS.items():
         for width, start in op.PAIR.items():
             writers[start + k] = partial(_pair, first=first, second=second, link=link, width=width)
+    for (*which, held), k in op.HELD.items():
+        writers[k] = _held(which, held)
     other = _Rows(module, op.CODE)
     other.b.ret(other.code)
     found = [other.function] * (op.CODE + 1)
@@ -378,6 +395,7 @@ def threaded(typingctx, T, base, code):
         which = builder.zext(builder.and_(row, _I32(op.CODE)), _I64)
         first = builder.load(builder.gep(entries, [which]))
         mem = builder.load(builder.inttoptr(base, _I64.as_pointer()))
-        return builder.call(first, [code, mem, builder.ptrtoint(entries, _I64), base, T])
+        nothing = ir.Constant(_D, ir.Undefined)
+        return builder.call(first, [code, mem, builder.ptrtoint(entries, _I64), base, T, nothing])
 
     return types.int64(types.int64, types.int64, types.int64), codegen

@@ -75,17 +75,41 @@ SHORT = {width: LINE + (k + 1) * len(LINES) for k, width in enumerate(WIDTHS)}
 # Two rows as one, both of single elements or lines of one width: the second opcode is not read.
 # The last entry says which operand of the second row is the first row's target: 2, 3 or (0)
 # neither; UNSEEN is added where nothing else reads it, so that it is not stored.
+# Operands that may change places do, so that it is 2 where it can be.
 UNSEEN = 4
 PAIRED = (ADD, SUBTRACT, MULTIPLY, AMUL, NEGATIVE)
+COMMUTING = (ADD, MULTIPLY, AMUL)
 PAIRS: dict[tuple[int, int, int], int] = {}
 for _op in PAIRED:
     for _second in PAIRED:
-        for _from in (0, 2, 6) if _second in UNARY else (0, 2, 3, 6, 7):
+        for _from in (0, 2, 3, 6, 7) if _second == SUBTRACT else (0, 2, 6):
             PAIRS[_op, _second, _from] = len(PAIRS)
 PAIR = {  # by width, 1 for single elements: the opcode of the first of PAIRS
     width: LINE + 4 * len(LINES) + k * len(PAIRS) for k, width in enumerate((1, *WIDTHS))
 }
-OPCODES = PAIR[16] + len(PAIRS)
+
+# Rows of single elements hand their result to the next row in a register, too: what that row reads
+# there need not come through memory, which takes longer than the operation. The last entry says
+# which word of the row (a pair has eight) that operand has.
+HANDING = (*range(ABSOLUTE + 1), RECIPROCAL)
+HELD: dict[tuple[int, ...], int] = {}
+
+
+def _held(op: int, row: int) -> tuple[int, ...]:
+    both = op in (SUBTRACT, DIVIDE)
+    return (4 * row + 2, 4 * row + 3) if both else (4 * row + 2,)
+
+
+for _op in HANDING:
+    for _word in _held(_op, 0):
+        HELD[_op, _word] = PAIR[16] + len(PAIRS) + len(HELD)
+for _op, _second, _from in PAIRS:
+    _words = _held(_op, 0)
+    if _from and _second != NEGATIVE:
+        _words += (9 - _from % UNSEEN,)  # the second row's other operand
+    for _word in _words:
+        HELD[_op, _second, _from, _word] = PAIR[16] + len(PAIRS) + len(HELD)
+OPCODES = PAIR[16] + len(PAIRS) + len(HELD)
 assert OPCODES <= CODE
 
 # What may be paired: opcode -> (opcode of single elements, width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,20 +61,21 @@ def short_line(info: Info) -> tuple[int, int]:
     return op.LINE + k | eights << op.EXTRA, 64 * eights
 
 
-def paired(code: np.ndarray, plain: np.ndarray, once: np.ndarray) -> None:
-    """Make superinstructions of neighbours, of those first whose second reads the first's result.
+def joined(code: np.ndarray, plain: np.ndarray, once: np.ndarray) -> None:
+    """Make superinstructions of neighbours, of those first whose second reads the first's result;
+    and let rows take the result of the row before from the register.
 
     plain: which rows are single rows; once: whose result is read just once."""
-    which, width, codes = _pair_tables()
-    kind = code[:, 0] & op.CODE
-    wide = np.where(plain, width[kind], 0)
+    t = _tables()
+    opcodes = code[:, 0] & op.CODE
+    kind = t.which[opcodes]
+    wide = np.where(plain, t.width[opcodes], 0)
+    before = np.r_[-1, code[:-1, 1]]  # where the row before puts its result
+    at = np.flatnonzero((wide > 0) & t.commutes[kind] & (code[:, 3] == before))
+    code[at, 2:] = code[at, :1:-1]
+    first, second = code[:, 2] == before, t.binary[kind] & (code[:, 3] == before)
     both = (wide[:-1] == wide[1:]) & (wide[1:] > 0)
-    if not both.any():
-        return
-    kind = which[kind]
-    target = code[:-1, 1]
-    binary = kind[1:] != op.NEGATIVE
-    link = np.where(code[1:, 2] == target, 2, np.where(binary & (code[1:, 3] == target), 3, 0))
+    link = np.where(first, 2, np.where(second, 3, 0))[1:]
     chosen = alternate(both & (link > 0))
     link += op.UNSEEN * (once[:-1] & (link > 0))
     taken = np.zeros(len(code), np.bool_)
@@ -82,20 +83,62 @@ def paired(code: np.ndarray, plain: np.ndarray, once: np.ndarray) -> None:
     taken[1:] |= chosen
     chosen |= alternate(both & ~taken[:-1] & ~taken[1:])
     at = np.flatnonzero(chosen)
-    code[at, 0] = codes[wide[at], kind[at], kind[at + 1], link[at]]
+    code[at, 0] = t.pairs[wide[at], kind[at], kind[at + 1], link[at]]
+
+    hands = plain & t.hands[opcodes]
+    handed = np.r_[False, hands[:-1]] & hands
+    handed[at + 1] = False
+    word = np.where(first, 2, np.where(second, 3, 0))
+    alone = handed.copy()
+    alone[at] = False
+    k = np.flatnonzero(alone & (word > 0))
+    code[k, 0] = t.held[kind[k], word[k]]
+    at = at[handed[at]]
+    link = link[at]
+    other = 5 - link % op.UNSEEN
+    reads = (link > 0) & t.binary[kind[at + 1]] & (code[at, 1] != before[at])
+    reads &= code[at + 1, np.where(reads, other, 0)] == before[at]
+    word = np.where((word[at] == 0) & reads, 4 + other, word[at])
+    k = np.flatnonzero(word)
+    at = at[k]
+    code[at, 0] = t.held_pairs[kind[at], kind[at + 1], link[k], word[k]]
+
+
+class _Tables(NamedTuple):
+    """By opcode: that of single elements, its width or 0 where it is not paired, whether its result
+    is handed on. By opcode of single elements: whether it has two operands, and they commute.
+    Opcodes by width and pair; by opcode and the word handed on; by pair and that."""
+
+    which: np.ndarray
+    width: np.ndarray
+    hands: np.ndarray
+    binary: np.ndarray
+    commutes: np.ndarray
+    pairs: np.ndarray
+    held: np.ndarray
+    held_pairs: np.ndarray
 
 
 @functools.cache
-def _pair_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By opcode: that of single elements, and the width or 0; by width and pair: its opcode."""
+def _tables() -> _Tables:
+    n = len(op.SCALAR)
     which, width = np.zeros(op.CODE + 1, np.int64), np.zeros(op.CODE + 1, np.int64)
+    hands, commutes = np.zeros(op.CODE + 1, np.bool_), np.zeros(n, np.bool_)
+    which[list(op.HANDING)] = op.HANDING
+    hands[list(op.HANDING)] = True
+    commutes[list(op.COMMUTING)] = True
     for k, (single, wide) in op.PAIRABLE.items():
         which[k], width[k] = single, wide
-    codes = np.full((17, len(op.SCALAR), len(op.SCALAR), 8), -1, np.int32)
-    for wide, first in op.PAIR.items():
+    binary = np.ones(n, np.bool_)
+    binary[list(op.UNARY)] = False
+    pairs = np.full((17, n, n, 8), -1, np.int32)
+    for wide, start in op.PAIR.items():
         for trio, k in op.PAIRS.items():
-            codes[wide, *trio] = first + k
-    return which, width, codes
+            pairs[wide, *trio] = start + k
+    held, held_pairs = np.full((n, 4), -1, np.int32), np.full((n, n, 8, 8), -1, np.int32)
+    for row, k in op.HELD.items():
+        (held if len(row) == 2 else held_pairs)[row] = k
+    return _Tables(which, width, hands, binary, commutes, pairs, held, held_pairs)
 
 
 def read_once(s: Schedule) -> np.ndarray:
@@ -170,7 +213,7 @@ def emit(s: Schedule, places: Places, which: np.ndarray, call: Any) -> np.ndarra
     may[at] = True
     once = np.zeros(len(code), np.bool_)
     once[at] = read_once(s)[sel + first]
-    paired(code, may, once)
+    joined(code, may, once)
     return code
 
 
