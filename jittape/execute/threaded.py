@@ -316,20 +316,21 @@ def _load(r: _Rows) -> None:
     r.done(2)
 
 
-def _stream(r: _Rows, fetch: bool, short: bool) -> None:
+def _stream(r: _Rows, fetch: bool, short: bool, rows: int = 1) -> None:
     b = r.b
-    at = b.add(r.base, r.word(2))
-    here = r.load(at)
-    r.store(b.add(here, r.load(b.add(at, _I64(8)))), at)
-    source, target = (here, r.place(1)) if fetch else (r.place(1), here)
-    if short:
-        r.store(r.load(source), target)
-    else:
-        kind = ir.FunctionType(ir.VoidType(), [_PTR, _PTR, _I64, ir.IntType(1)])
-        copy = b.module.declare_intrinsic("llvm.memcpy", [_PTR, _PTR, _I64], kind)
-        ends = [b.inttoptr(x, _PTR) for x in (target, source)]
-        b.call(copy, [*ends, r.word(3), ir.Constant(ir.IntType(1), 0)])
-    r.done()
+    for row in range(rows):
+        at = b.add(r.base, r.word(4 * row + 2))
+        here, place = r.load(at), r.place(4 * row + 1)
+        r.store(b.add(here, r.load(b.add(at, _I64(8)))), at)
+        source, target = (here, place) if fetch else (place, here)
+        if short:
+            r.store(r.load(source), target)
+        else:
+            kind = ir.FunctionType(ir.VoidType(), [_PTR, _PTR, _I64, ir.IntType(1)])
+            copy = b.module.declare_intrinsic("llvm.memcpy", [_PTR, _PTR, _I64], kind)
+            ends = [b.inttoptr(x, _PTR) for x in (target, source)]
+            b.call(copy, [*ends, r.word(3), ir.Constant(ir.IntType(1), 0)])
+    r.done(rows)
 
 
 def _repeat(r: _Rows) -> None:
@@ -350,6 +351,8 @@ def _functions(module: ir.Module) -> list[ir.Function]:
         op.FETCH + 1: partial(_stream, fetch=True, short=False),
         op.PUT: partial(_stream, fetch=False, short=True),
         op.PUT + 1: partial(_stream, fetch=False, short=False),
+        op.FETCHES: partial(_stream, fetch=True, short=True, rows=2),
+        op.PUTS: partial(_stream, fetch=False, short=True, rows=2),
         op.REPEAT: _repeat,
         op.CALL1: partial(_call, n=1), op.CALL2: partial(_call, n=2), op.CALL3: partial(_call, n=3),
     }  # fmt: skip

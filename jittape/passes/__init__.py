@@ -14,7 +14,7 @@ Planning:
     schedule   which instructions run together
     recompute, memory    what is stored, and where
 Lowering, one module for each way in which an instruction runs:
-    scalars, opcodes, loops             rows of the scalar sweep
+    scalars, opcodes, chains, loops     rows of the scalar sweep
     inner                               loops, programs inside of a program
     groups, hoist, kernels, strips      blocks of elementwise code
     calls, products, lapack             steps of their own

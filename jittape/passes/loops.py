@@ -14,10 +14,11 @@ import numpy as np
 
 from jittape.passes import opcodes as op
 from jittape.passes import views
+from jittape.passes.chains import in_chains
 from jittape.passes.classify import COPY_IN, GUARD
 from jittape.passes.lower import END, HEADER, SCALARS, Words, kernel_table
 from jittape.passes.memory import ARENA, FIRST_SLOT, Places, plan
-from jittape.passes.scalars import Addresses, emit
+from jittape.passes.scalars import Addresses, alternate, emit
 from jittape.passes.schedule import Schedule, schedule
 from jittape.tape import Tape
 
@@ -50,6 +51,7 @@ def plan_loop(tape: Tape, n_fixed: int, n_carry: int, keep: bool) -> Loop | None
         return None
     if steps > 1 or (steps and s.space[s.order[0]] != 0):
         return None
+    s = in_chains(s)
     places = plan(s, tuple(range(n_fixed, n_fixed + n_carry)))
     outputs = tape.outputs.tolist()
     if any(
@@ -118,4 +120,8 @@ def _streamed(opcode: int, place: int, stream: int, size: int) -> tuple[int, int
 
 
 def _table(rows: list[Any]) -> np.ndarray:
-    return np.array(rows, np.int32).reshape(-1, 4)
+    found = np.array(rows, np.int32).reshape(-1, 4)
+    for single, twice in op.TWICE.items():
+        is_one = found[:, 0] == single
+        found[np.flatnonzero(alternate(is_one[:-1] & is_one[1:])), 0] = twice
+    return found

@@ -52,8 +52,10 @@ END = 44  # of a stretch
 
 # Of loops (passes/loops.py). FETCH: from a stream to the arena (target, offset of the stream's
 # address and stride in `base`, bytes); PUT: from the arena (source, the same); of 8 bytes, and of
-# others. REPEAT: count down a word of `base` and jump back: (its offset, bytes)
-FETCH, PUT, REPEAT = 22, 24, 26
+# others. FETCHES, PUTS: two of 8 bytes, of which the second has a second row. REPEAT: count down a
+# word of `base` and jump back: (its offset, bytes)
+FETCH, PUT, REPEAT, FETCHES, PUTS = 22, 24, 26, 27, 28
+TWICE = {FETCH: FETCHES, PUT: PUTS}
 
 # Short lines of float64. The operands' layouts: all elements (v) or one for all (s). Lines of up
 # to 4, 8 and 16 elements have opcodes of their own; the others' extra is the number of eights.
