@@ -215,7 +215,7 @@ def _pair(r: _Rows, first: int, second: int, link: int, width: int = 1, held: in
     r.done(2)
 
 
-def _held(which: list[int], held: int) -> Callable[[_Rows], None]:
+def _held(which: tuple[int, ...], held: int) -> Callable[[_Rows], None]:
     if len(which) == 1:
         return partial(_plain, which=which[0], held=held)
     first, second, link = which
@@ -366,8 +366,8 @@ def _functions(module: ir.Module) -> list[ir.Function]:
     for (first, second, link), k in op.PAIRS.items():
         for width, start in op.PAIR.items():
             writers[start + k] = partial(_pair, first=first, second=second, link=link, width=width)
-    for (*which, held), k in op.HELD.items():
-        writers[k] = _held(which, held)
+    for row, k in op.HELD.items():
+        writers[k] = _held(row[:-1], row[-1])
     other = _Rows(module, op.CODE)
     other.b.ret(other.code)
     found = [other.function] * (op.CODE + 1)
