@@ -151,7 +151,8 @@ class Transformed:
         """A tape that is valid for this call, its outputs, fresh, and its inputs."""
         call, slot, inputs = self._find(args, kwargs)
         if slot.impure is not None:
-            fresh, answer = self._trace(call or self._taken_apart(args, kwargs))
+            call = call or self._taken_apart(args, kwargs)
+            fresh, answer = self._trace(call, self._state(call))
             return fresh, answer.values(fresh), inputs
         variant, cause = slot.current()
         search = Search()
@@ -162,7 +163,9 @@ class Transformed:
                 if config.debug_nans:
                     _verify().check_finite(recorded.tape, inputs)
                 if config.verify:
-                    fresh, _ = self._trace(call or self._taken_apart(args, kwargs))
+                    fresh, _ = self._trace(
+                        call or self._taken_apart(args, kwargs), variant.state
+                    )
                     _verify().compare(recorded, search.values, fresh, inputs)
                 return recorded, search.values, inputs
         call = call or self._taken_apart(args, kwargs)
@@ -203,7 +206,7 @@ class Transformed:
         else:
             state = variant.state
         self._namespaces = state.namespaces
-        fresh, answer = self._trace(call)
+        fresh, answer = self._trace(call, state)
         if config.debug_nans:
             _verify().check_finite(fresh.tape, call.inputs)
         changed = None if state.valid() else state.changed()
@@ -271,10 +274,10 @@ class Transformed:
         roots += [(x, f"argument of type {type(x).__name__}") for x in call.static_objects()]
         return State(roots)
 
-    def _trace(self, call: Call) -> tuple[Recorded, Answer]:
+    def _trace(self, call: Call, state: State) -> tuple[Recorded, Answer]:
         level = len(open_traces())
         try:
-            return self._traced(call)
+            return self._traced(call, state)
         except (TypeError, ValueError, AttributeError) as e:
             if not isinstance(e, TraceError):
                 explain(e)
@@ -282,9 +285,10 @@ class Transformed:
         finally:
             close_above(level)
 
-    def _traced(self, call: Call) -> tuple[Recorded, Answer]:
+    def _traced(self, call: Call, state: State) -> tuple[Recorded, Answer]:
         self._traces += 1
         trace = Trace(getattr(self.fun, "__qualname__", str(self.fun)))
+        trace.captures = state.captures
         with np.errstate(all="ignore"), trace:
             reach_function(self.fun)
             for namespace in self._namespaces:

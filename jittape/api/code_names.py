@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import opcode
+import operator
 import os
 import sys
 import types
@@ -24,6 +25,14 @@ _FIXED = {"numpy", "scipy", "numba", "llvmlite", "jittape", "matplotlib", "panda
           "torch", "jax", "jaxlib", "pytest", "_pytest", "hypothesis", "joblib"}  # fmt: skip
 
 _LOAD_GLOBAL, _EXTENDED_ARG = opcode.opmap["LOAD_GLOBAL"], opcode.opmap["EXTENDED_ARG"]
+_BINARY_OP = opcode.opmap["BINARY_OP"]
+_FIRST_IN_PLACE = 13  # of BINARY_OP's arguments: += and those after it
+_STORES = {opcode.opmap[n] for n in ("STORE_SUBSCR", "STORE_SLICE") if n in opcode.opmap}
+# what writes to arrays by a name: keywords, functions and methods
+_WRITERS = {"out", "at", "fill", "put", "putmask", "put_along_axis", "place", "copyto",
+            "fill_diagonal", "sort", "partition", "setitem", "__setitem__", "real", "imag",
+            "flat"}  # fmt: skip
+_WRITERS |= {n for n in dir(operator) if n.startswith("i") and n[1:] in dir(operator)}
 
 
 def is_library_file(name: str) -> bool:
@@ -75,6 +84,23 @@ def names_of(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
             names |= inner
             strings |= texts
     return frozenset(names), frozenset(strings)
+
+
+@functools.lru_cache(maxsize=4096)
+def may_write(code: types.CodeType) -> bool:
+    """Whether a code object (or a function defined in it) may write to an array."""
+    if not _WRITERS.isdisjoint(code.co_names):
+        return True
+    for op, arg in zip(code.co_code[::2], code.co_code[1::2], strict=True):
+        if op in _STORES or (op == _BINARY_OP and arg >= _FIRST_IN_PLACE):
+            return True
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            if may_write(const):
+                return True
+        elif const in _WRITERS or (type(const) is tuple and "out" in const):
+            return True
+    return False
 
 
 @functools.lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ from jittape.evaluate import evaluate, evaluate_all
 from jittape.ops.declare import Kind
 from jittape.passes.differentiate import inexact_outputs, reverse
 from jittape.tape import Tape
+from jittape.tracing.captured import reached
 from jittape.tracing.embed import new_input, result_numbers
 from jittape.tracing.reach import reach_function
 from jittape.tracing.recorder import Trace, close_above, open_traces
@@ -98,6 +99,7 @@ def trace(fun: Callable) -> Callable[..., InspectableTape]:
 
     def recorded(*args: Any, **kwargs: Any) -> InspectableTape:
         recording = Trace(getattr(fun, "__qualname__", str(fun)))
+        recording.captures = reached(fun)
         leaves: list[Any] = []
         structure = tree.flatten((args, kwargs), leaves)
         level = len(open_traces())

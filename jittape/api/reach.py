@@ -15,6 +15,7 @@ import operator
 import sys
 import types
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,12 @@ from jittape.api.code_names import (
     is_library_class,
     is_library_file,
     is_library_module,
+    may_write,
     module_of,
     names_of,
 )
 from jittape.api.findings import SCALARS, Findings
+from jittape.tracing import captured
 from jittape.tracing.patches import Patched
 from jittape.tracing.tracer import Tracer
 
@@ -86,7 +89,7 @@ class Reach(Findings):
         self._seen[id(x)] = x
         if kind is types.FunctionType:
             self._visit_function(x)
-        elif issubclass(kind, Tracer):
+        elif isinstance(x, Tracer):
             return  # a leaked one: to be compared by identity
         elif isinstance(x, np.ndarray):
             self.arrays.append((x, label))
@@ -318,6 +321,17 @@ class Reach(Findings):
         entry = self.attributes.setdefault(id(x), (x, {}, label))
         entry[1][name] = value
         self.push(value, label)
+
+
+def written_beside(reach: Reach) -> Sequence[captured.Named]:
+    """The arrays that are to be seen while the functions found are traced (see tracing.captured):
+    all, where any of these functions may write to an array, else none."""
+    if not any(may_write(f.__code__) for f, _ in reach.functions):
+        return ()
+    return [(a, label) for a, label in reach.arrays if a.dtype.kind in "fciub"]
+
+
+captured.search.append(lambda fun: written_beside(Reach([(fun, "the function")])))
 
 
 def _of_metaclass(kind: type, name: str) -> bool:

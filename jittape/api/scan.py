@@ -15,6 +15,7 @@ from jittape.api.loop_run import choose_save, run_loop
 from jittape.ops.index import take
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
+from jittape.tracing.captured import reached
 from jittape.tracing.embed import result_numbers
 from jittape.tracing.patches import recorded
 from jittape.tracing.reach import reach_function
@@ -115,6 +116,7 @@ def _record(
 ) -> _Recorded:
     trace = Trace(name, concrete=False, remedy=REMEDY)
     trace.samples = samples
+    trace.captures = reached(f)
     with np.errstate(all="ignore"), trace:
         tracers = [Tracer(trace, trace.add_input(a), a, None) for a in (*avals, *row_avals)]
         n = len(avals)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from jittape.api.direct import direct_arrays
-from jittape.api.reach import Reach
+from jittape.api.reach import Reach, written_beside
 from jittape.bits import SMALL, same_bits
 from jittape.tape import Tape
 from jittape.tracing.patches import Patched
@@ -68,6 +68,7 @@ class State:
         self.truncated = reach.truncated
         self.known = {id(a) for a, _ in reach.arrays}
         self.nbytes = sum(a.nbytes for a, _ in reach.arrays)
+        self.captures = written_beside(reach)
         self._held = reach
         found = {id(f.__globals__): f.__globals__ for f, _ in reach.functions}
         self.namespaces = tuple(found.values())  # of the code that may run

@@ -44,7 +44,7 @@ def constant(x: np.ndarray, live: bool) -> Tracer:
     """
     trace = open_traces()[-1]
     x = tracers.settled(x)
-    return Tracer(trace, trace.add_const(x, live=live), aval_of(x), x)
+    return Tracer(trace, trace.add_const(x, live=live), aval_of(x), tracers.value_of(x))
 
 
 def on_tape(x: Any) -> Any:

@@ -17,7 +17,6 @@ from jittape.functions.shape import permuted, to_shape
 from jittape.ops import index as ops
 from jittape.ops.declare import Case, signature
 from jittape.tracing import patches
-from jittape.tracing.buffers import Buffer, shared_view
 from jittape.tracing.dispatch import implements
 from jittape.tracing.patches import PatchedNumpy
 from jittape.tracing.recorder import here
@@ -84,17 +83,9 @@ def as_strided(
     return Reread(line, signature(ops.take, (), (line._aval, aval_of(idx))), idx)
 
 
-class _AsStrided(PatchedNumpy):
-    def run(self, args: tuple, kwargs: dict) -> Any:
-        found = super().run(args, kwargs)
-        x = args[0] if args else kwargs.get("x")
-        # NumPy hides whose memory the view is of
-        return shared_view(found, x) if type(x) is Buffer and type(found) is Buffer else found
-
-
 def _switch() -> None:
     namespace = np.lib.stride_tricks.__dict__
-    stand = _AsStrided(_plain)  # no name of a module may hold it: they are restored, see patches
+    stand = PatchedNumpy(_plain)  # no name of a module may hold it: they are restored, see patches
     patches.also(_plain, stand)
     patches.switches.append(
         (

@@ -4,6 +4,7 @@ tracer      what the function sees in place of its arrays; operators: Python's; 
 recorder    the open traces; rows: their instructions; direct: signatures found quickly
 dispatch    which NumPy function is recorded by what (jittape.functions registers itself there)
 views       arrays that change, and views of them; strided, buffers, boundary: NumPy's own arrays
+captured    the user's arrays, as long as a trace is open; captured_methods: what they do then
 inner       the trace around a function that a transform opens; embed: pasted where it belongs
 patches, lists, numba_functions, reach     what NumPy's protocols do not bring to us
 lost        where a bare number is asked for
@@ -17,7 +18,7 @@ from jittape import ops
 for _module in ops.AT_ONCE:
     import_module(f"jittape.ops.{_module}")
 
-from jittape.tracing import dispatch, guards, operators, views  # noqa: E402
+from jittape.tracing import captured_methods, dispatch, guards, operators, views  # noqa: E402
 
 dispatch.index_table()
-__all__ = ["dispatch", "guards", "operators", "views"]
+__all__ = ["captured_methods", "dispatch", "guards", "operators", "views"]

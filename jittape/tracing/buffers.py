@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from jittape.bits import same_bits
 from jittape.errors import TraceError
+from jittape.tracing.captured import Alive, Captured, origin, owner, possible
 from jittape.tracing.dispatch import lookup
 from jittape.tracing.lost import UNSEEN
 from jittape.tracing.recorder import Trace, frozen_arrays, here, open_traces
@@ -39,22 +41,15 @@ _REFUSED = {
 class Memory:
     """The memory that a Buffer shares with its views."""
 
-    __slots__ = ("root", "dtype", "views", "limit", "handle", "epoch", "__weakref__")
+    __slots__ = ("root", "dtype", "views", "handle", "epoch", "__weakref__")
 
     def __init__(self, root: np.ndarray):
         self.root = root  # a plain array of all of it
         self.dtype = root.dtype
-        self.views: list[weakref.ref] = []
-        self.limit = 32
+        self.views = Alive()
         self.handle: Tracer | None = None
         traces = open_traces()
         self.epoch = weakref.ref(traces[0]) if traces else None
-
-    def add(self, view: Buffer) -> None:
-        if len(self.views) >= self.limit:
-            self.views = [r for r in self.views if r() is not None]
-            self.limit = max(32, 2 * len(self.views))
-        self.views.append(weakref.ref(view))
 
     def make_traced(self, trace: Trace) -> None:
         """Hand the content to a Tracer, and everything that sees this memory with it."""
@@ -69,10 +64,8 @@ class Memory:
         self.handle = Tracer(trace, number, aval_of(content), value)
         if self.dtype.kind in "fc" and self.root.flags.writeable:
             self.root.fill(np.nan)
-        for r in self.views:
-            view = r()
-            if view is not None:
-                _refuse(view)
+        for view in self.views:
+            _refuse(view)
 
 
 # NumPy 2.5 deprecates setting the attribute and has this in its place
@@ -85,12 +78,6 @@ def _refuse(view: Buffer) -> None:
     object.__setattr__(view, "__class__", TracedBuffer)
 
 
-def _owner(a: np.ndarray) -> np.ndarray:
-    while isinstance(a.base, np.ndarray):
-        a = a.base
-    return a
-
-
 class Buffer(np.ndarray):
     """An array whose writes are seen."""
 
@@ -101,9 +88,9 @@ class Buffer(np.ndarray):
     def __array_finalize__(self, obj: Any) -> None:
         if isinstance(obj, Buffer) and self.base is not None:
             memory = obj._memory
-            if _owner(self) is _owner(memory.root):
+            if owner(self) is owner(memory.root):
                 self._shared = memory
-                memory.add(self)
+                memory.views.add(self)
                 if memory.handle is not None:  # a view that C code made of a traced array
                     self._dtype = obj._dtype
                     object.__setattr__(self, "__class__", TracedBuffer)
@@ -113,7 +100,7 @@ class Buffer(np.ndarray):
         memory = self._shared
         if memory is None:
             memory = self._shared = Memory(self.view(np.ndarray))
-            memory.add(self)
+            memory.views.add(self)
         return memory
 
     def __getitem__(self, key: Any) -> Any:
@@ -170,8 +157,8 @@ class Buffer(np.ndarray):
                 settled_inputs = (*kept, *[settled(v) for v in inputs[len(kept) :]])
                 return Tracer.__array_ufunc__(x._handle, ufunc, method, *settled_inputs, **kwargs)
         if out:
-            kwargs["out"] = tuple([_plain(x) for x in out])
-        result = getattr(ufunc, method)(*[_plain(x) for x in inputs], **kwargs)
+            kwargs["out"] = tuple([plain(x) for x in out])
+        result = getattr(ufunc, method)(*[plain(x) for x in inputs], **kwargs)
         if out:
             return out if len(out) > 1 else out[0]
         return buffers_of(result, inputs)
@@ -186,14 +173,14 @@ class Buffer(np.ndarray):
 
         An array from an earlier trace is the user's own by now and is captured live.
         """
-        plain = self.view(np.ndarray)
+        content = self.view(np.ndarray)
         traces = open_traces()
         epoch = self._memory.epoch
         if not traces or epoch is None or epoch() is not traces[0]:
-            return plain
+            return content
         last = self._frozen
-        if last is None or last.tobytes() != plain.tobytes() or last.shape != plain.shape:
-            last = self._frozen = np.array(plain)
+        if last is None or last.shape != content.shape or not same_bits(last, content):
+            last = self._frozen = np.array(content)
             frozen_arrays[id(last)] = last
         return last
 
@@ -204,8 +191,9 @@ class Buffer(np.ndarray):
         return self.copy()
 
 
-def _plain(x: Any) -> Any:
-    return x.view(np.ndarray) if type(x) is Buffer else x
+def plain(x: Any) -> Any:
+    """x, or where it is one of our kinds of arrays, an ndarray of its memory."""
+    return x.view(np.ndarray) if type(x) is Buffer or type(x) is Captured else x
 
 
 def holds(x: Any) -> bool:
@@ -230,12 +218,13 @@ def settled(x: Any) -> Any:
     return x
 
 
-def _first_tracer(values: Any) -> Any:
+def first_tracer(values: Any) -> Any:
+    """The first tracer in nested sequences of values, or None."""
     for v in values:
         if isinstance(v, Tracer):
             return v
         if isinstance(v, (list, tuple)):
-            found = _first_tracer(v)
+            found = first_tracer(v)
             if found is not None:
                 return found
     return None
@@ -248,15 +237,23 @@ def traced_handle(buffer: Any, values: Any = ()) -> Any:
     """
     if isinstance(buffer, Tracer):
         return buffer._handle
-    if type(buffer) is not Buffer:
+    if type(buffer) is not Buffer or origin(buffer) is not None:
         raise not_recorded(buffer)
-    trace = trace_of((_first_tracer(values),)) or open_traces()[-1]
+    trace = trace_of((first_tracer(values),)) or open_traces()[-1]
     buffer._memory.make_traced(trace)
     return buffer._handle  # type: ignore[attr-defined]
 
 
 def not_recorded(target: Any) -> TraceError:
-    """The error for a traced value that is written to an array whose writes are not seen."""
+    """The error for a traced value that is written to an array of the user's, or to one whose
+    writes are not seen."""
+    label = origin(target)
+    if label is not None:
+        return TraceError(
+            f"{here()}: a traced value is written to {label}, an array of shape "
+            f"{np.shape(target)} that was made outside of the traced function and stays as it is: "
+            "write to a copy of it, such as u = u0.copy()"
+        )
     return TraceError(
         f"{here()}: a traced value is written to an array of shape {np.shape(target)} {UNSEEN}"
     )
@@ -264,13 +261,17 @@ def not_recorded(target: Any) -> TraceError:
 
 def buffers_of(result: Any, args: Any = ()) -> Any:
     """A result of NumPy's in which fresh numeric arrays are Buffers. args: what it was made of."""
-    if type(result) is np.ndarray:
+    if type(result) is np.ndarray or type(result) is Captured:
         if result.dtype.kind not in "fciub" or result.dtype.itemsize not in _REFUSED:
             return result
-        owner = _owner(result)
+        whole = owner(result)
         for a in args:
-            if a is result or (issubclass(type(a), np.ndarray) and _owner(a) is owner):
+            if a is result or (issubclass(type(a), np.ndarray) and owner(a) is whole):
+                if type(a) is Captured:
+                    return captured_view(result, a)
                 return shared_view(result, a) if type(a) is Buffer else result
+        if not whole.flags.owndata:  # memory of an array.array, a file, ...: the user's
+            return captured_view(result, whole)
         return result.view(Buffer)
     if type(result) is tuple or type(result) is list:
         return type(result)([buffers_of(r, args) for r in result])
@@ -281,8 +282,15 @@ def shared_view(result: np.ndarray, of: Buffer) -> Any:
     """result, whose memory is that of a Buffer, as a view of it."""
     view = result.view(Buffer)
     view._shared = of._memory
-    of._memory.add(view)
+    of._memory.views.add(view)
     return view
+
+
+def captured_view(result: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """result, which shares the memory of an array of the user's, as what is not written to."""
+    if type(result) is Captured or not possible:
+        return result
+    return result.view(Captured)
 
 
 # -- after the first traced write ------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 
 from jittape import tree
 from jittape.tape import Tape
+from jittape.tracing.captured import reached
 from jittape.tracing.embed import new_input, result_numbers
 from jittape.tracing.patches import recorded
 from jittape.tracing.reach import reach_function
@@ -33,6 +34,7 @@ class Inner:
         self.argnums = argnums
         self.trace = Trace(self.name)
         self.trace.differentiated = True
+        self.trace.captures = reached(fun)
         self.leaves: list[Any] = []
         self.trace.samples = self.leaves
         self.structures: list[tree.Structure] = []

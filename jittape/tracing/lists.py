@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from jittape.tracing import patches
-from jittape.tracing.buffers import holds
+from jittape.tracing.buffers import buffers_of, holds
 from jittape.tracing.dispatch import implementations, lookup, ufuncs
 from jittape.tracing.operators import of_ufunc
+from jittape.tracing.recorder import INNER, open_traces
 from jittape.tracing.tracer import Tracer, writers
 
 _SEQUENCES = (list, tuple)
@@ -56,14 +57,30 @@ class PatchedUfunc(patches.Patched):
                 return on_tracers(*args)
         for x in args:
             if type(x) in _SEQUENCES:
-                return self.original(*_with_arrays(args), **kwargs)
-        return self.original(*args, **kwargs)
+                args = _with_arrays(args)
+                break
+        result = self.original(*args, **kwargs)
+        return _made(result, args, kwargs) if type(result) is np.ndarray else result
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.original, name)
         if name not in _METHODS:
             return found
-        return lambda *args, **kwargs: found(*_with_arrays(args), **kwargs)
+
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            result = found(*_with_arrays(args), **kwargs)
+            return _made(result, args, kwargs) if type(result) is np.ndarray else result
+
+        return method
+
+
+def _made(result: np.ndarray, args: tuple, kwargs: dict) -> Any:
+    """What a ufunc makes of plain arrays, for the user's code to write to."""
+    caller = sys._getframe(2).f_code.co_filename
+    if not open_traces() or kwargs.get("out") is not None or caller.startswith(INNER):
+        return result
+    return buffers_of(result, args)
 
 
 # per part of NumPy that is loaded: its namespace, the stand-ins and what they stand for

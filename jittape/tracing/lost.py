@@ -30,10 +30,12 @@ _CONVERSIONS = (float, complex, int, bool, np.float64, np.float32, np.complex128
 _LOOKED_AT = {"COMPARE_OP", "FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "CONTAINS_OP"}
 _UNKNOWN = object()
 UNSEEN = (
-    "whose writes jittape does not see, because it was made outside of the traced function, of "
-    "such arrays alone (captured.copy(), 2 * captured), or by a call that is not recorded; make it "
-    "inside of the function with np.array(...), and write to that"
+    "whose writes jittape does not see: it was made by compiled code that is not recorded "
+    "(np.frombuffer, a function of SciPy), or is held by an object that jittape does not look "
+    "into; write to a copy that np.array(...) makes inside of the traced function"
 )
+# instructions that write to an array, or to a part of one
+_STORES = ("STORE_SUBSCR", "STORE_SLICE")
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 
 
@@ -69,11 +71,8 @@ def told(t: Tracer) -> None:
     if frame is None:
         return
     op, following = _instructions(frame)
-    if op == "STORE_SUBSCR":
-        raise _refusal(
-            t,
-            f"{here()}: a traced value is written to an array {UNSEEN}",
-        )
+    if op in _STORES:
+        raise _refusal(t, _unseen(frame))
     if not carries(t):
         return
     if not op.startswith("CALL") and op != "PRECALL":
@@ -119,29 +118,44 @@ def _instructions(frame: Any) -> tuple[str, str]:
 
 
 def _callee(frame: Any) -> Any:
-    """What is called at this moment in this frame, read from its source line."""
+    """What is called at this moment in this frame."""
+    call = _expression(frame)
+    if call is None:
+        return _guess(frame)
+    return _looked_up(call.func, frame) if isinstance(call, ast.Call) else _UNKNOWN
+
+
+def _expression(frame: Any) -> ast.expr | None:
+    """What is computed at this moment in this frame, or the target that is written to, read from
+    its source line; None where there is none to read."""
     code = frame.f_code
     for k, position in enumerate(code.co_positions()):  # noqa: B007
         if 2 * k == frame.f_lasti:
             break
     else:
-        return _UNKNOWN
+        return None
     first, last, start, stop = position
     if first is None or last is None or start is None or stop is None:
-        return _guess(frame)
+        return None
     lines = [
         linecache.getline(code.co_filename, n, frame.f_globals).encode()
         for n in range(first, last + 1)
     ]
     if not all(lines):
-        return _guess(frame)
+        return None
     lines[-1] = lines[-1][:stop]
     lines[0] = lines[0][start:]
     try:
-        call = ast.parse(b"(" + b"".join(lines) + b")", mode="eval").body
+        return ast.parse(b"(" + b"".join(lines) + b")", mode="eval").body
     except SyntaxError:
-        return _guess(frame)
-    return _looked_up(call.func, frame) if isinstance(call, ast.Call) else _UNKNOWN
+        return None
+
+
+def _unseen(frame: Any) -> str:
+    """The error for a traced value that this frame writes to an array of which we know nothing."""
+    target = _expression(frame)
+    name = f"{ast.unparse(target.value)!r}, " if isinstance(target, ast.Subscript) else ""
+    return f"{here()}: a traced value is written to {name}an array {UNSEEN}"
 
 
 def _looked_up(node: ast.expr, frame: Any) -> Any:
@@ -177,6 +191,11 @@ def _guess(frame: Any) -> Any:
 def refuse_array(t: Tracer) -> TraceError:
     """The error for C code that asks for an ndarray."""
     called = _foreign_call()
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(FOREIGN):
+        frame = frame.f_back
+    if not called and frame is not None and _instructions(frame)[0] in _STORES:
+        return TraceError(_unseen(frame))
     if called:
         return TraceError(
             f"{here()}: {called} needs plain NumPy arrays and is not recorded by jittape; write it "
@@ -185,9 +204,8 @@ def refuse_array(t: Tracer) -> TraceError:
         )
     return TraceError(
         f"{here()}: a traced array is handed to code that needs a plain NumPy array: a list of "
-        "traced values where an array is meant (wrap it in np.array), an array made outside of "
-        "the traced function that is written to (copy it inside with np.array), or compiled code "
-        "(wrap that in jittape.custom_vjp)"
+        "traced values where an array is meant (wrap it in np.array), or compiled code (wrap that "
+        "in jittape.custom_vjp)"
     )
 
 

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from jittape.locks import ForkSafeLock
-from jittape.tracing import recorder
-from jittape.tracing.boundary import finished
-from jittape.tracing.buffers import buffers_of, holds, settled
+from jittape.tracing import captured, recorder
+from jittape.tracing.boundary import VIEWS, finished
+from jittape.tracing.buffers import buffers_of, captured_view, holds, settled
+from jittape.tracing.captured import Captured
 from jittape.tracing.dispatch import implementation, load_beside, lookup
 from jittape.tracing.recorder import INNER, PACKAGE, WRITTEN_IN_NUMPY, Trace, open_traces
 from jittape.tracing.tracer import OUT, Tracer
@@ -99,7 +100,27 @@ class PatchedNumpy(Patched):
                 return finished(original, args, found.run(*args, **kwargs))
         # what np.empty leaves in memory would make the function look impure
         result = _DEFINITE.get(original, original)(*args, **kwargs)
-        return buffers_of(result, (*args, *kwargs.values()) if kwargs else args)
+        given = (*args, *kwargs.values()) if kwargs else args
+        if original in VIEWS or original is np.array:
+            for x in given:
+                if type(x) is Captured and _is_same(result, x):
+                    return x  # as NumPy returns a plain array itself
+                if hasattr(type(x), "__array__") and not isinstance(x, _OWN):
+                    if original is not np.array or not kwargs.get("copy", True):
+                        return captured_view(result, x)  # the memory of a pandas.Series
+        return buffers_of(result, given)
+
+
+_OWN = (np.ndarray, np.generic)
+
+
+def _is_same(a: Any, b: np.ndarray) -> bool:
+    """Whether two arrays are the same elements of the same memory."""
+    return (
+        type(a) is np.ndarray
+        and a.ctypes.data == b.ctypes.data
+        and (a.shape, a.strides, a.dtype) == (b.shape, b.strides, b.dtype)
+    )
 
 
 _DEFINITE: dict[Any, Callable] = {np.empty: np.zeros, np.empty_like: np.zeros_like}
@@ -203,6 +224,7 @@ def opened(trace: Trace) -> None:
             math.__dict__.update(_math)
             for on, _ in switches:
                 on()
+        captured.opened(trace)
 
 
 def any_open() -> bool:
@@ -213,6 +235,7 @@ def any_open() -> bool:
 def closed(trace: Trace) -> None:
     """A concrete trace closes in this thread."""
     with lock:
+        captured.closed(trace)
         _open.discard(id(trace))
         if not _open:
             _restore()
@@ -276,6 +299,7 @@ def _after_fork() -> None:
     """Only the forking thread lives on in the child."""
     recorder.anywhere[:] = open_traces()
     _open.intersection_update([id(t) for t in open_traces()])
+    captured.after_fork(_open)
     if not _open:
         _restore()
 

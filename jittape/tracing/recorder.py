@@ -97,7 +97,7 @@ class Trace(Rows):
         "name", "concrete", "of_user", "differentiated", "remedy", "open", "fast", "level",
         "thread", "frame", "start", "code_ids", "foreign_codes", "inputs", "captured",
         "captured_ids", "consts", "const_ids", "literals", "flats", "samples", "held", "snapshots",
-        "volatile", "refused", "__weakref__",
+        "volatile", "refused", "captures", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, name: str = "function", concrete: bool = True, remedy: str = ""):
@@ -130,6 +130,8 @@ class Trace(Rows):
         self.snapshots: dict[int, np.ndarray] = {}
         self.volatile: str | None = None
         self.refused: list[TraceError] = []  # errors that were raised while the function ran
+        # arrays that the function can reach, and what they are called: see tracing.captured
+        self.captures: Sequence[tuple[np.ndarray, str]] = ()
 
     def __enter__(self) -> Trace:
         traces = _stack.traces
@@ -197,7 +199,7 @@ class Trace(Rows):
         if found is not None and live and self.concrete:
             k = (-found - 1) >> 1
             snapshot = self.snapshots.get(k)
-            if snapshot is not None and not same_bits(value, snapshot):
+            if snapshot is not None and not same_bits(value.view(np.ndarray), snapshot):
                 self._freeze(k)
                 found = None
         if found is None:
@@ -361,7 +363,7 @@ class Trace(Rows):
     def finish(self, outputs: Sequence[int]) -> Tape:
         """The immutable tape of what was recorded."""
         for k, snapshot in list(self.snapshots.items()):
-            if not same_bits(self.consts[k].value, snapshot):
+            if not same_bits(self.consts[k].value.view(np.ndarray), snapshot):
                 self._freeze(k)  # written to after its last use
         self.snapshots.clear()
 

@@ -294,7 +294,7 @@ def cast(x: Any, dtype: np.dtype, trace: Trace | None = None) -> Any:
         if x.dtype == dtype:
             return x
         trace = open_traces()[-1] if trace is None else trace
-        t = Tracer(trace, trace.add_const(x, live=True), aval_of(x), x)
+        t = Tracer(trace, trace.add_const(x, live=True), aval_of(x), value_of(x))
         return declare.by_name["cast"](t, dtype=dtype)
     return np.asarray(x).astype(dtype)[()]
 
