@@ -163,9 +163,7 @@ class Transformed:
                 if config.debug_nans:
                     _verify().check_finite(recorded.tape, inputs)
                 if config.verify:
-                    fresh, _ = self._trace(
-                        call or self._taken_apart(args, kwargs), variant.state
-                    )
+                    fresh, _ = self._trace(call or self._taken_apart(args, kwargs), variant.state)
                     _verify().compare(recorded, search.values, fresh, inputs)
                 return recorded, search.values, inputs
         call = call or self._taken_apart(args, kwargs)

@@ -12,7 +12,8 @@ from jittape.functions.shape import ravel, to_shape
 from jittape.ops import shape as layout
 from jittape.ops.declare import signature
 from jittape.tracing.buffers import Buffer, holds, traced_handle
-from jittape.tracing.recorder import here
+from jittape.tracing.captured import Captured
+from jittape.tracing.recorder import here, open_traces
 from jittape.tracing.tracer import Tracer, tracer_method
 from jittape.tracing.views import Reread, layout_flags
 
@@ -35,25 +36,29 @@ Tracer.flat = property(_flat, _fill)  # type: ignore[attr-defined]
 
 
 class BufferFlat:
-    """np.flatiter of a Buffer, for writes of traced values too."""
+    """np.flatiter of a Buffer, for writes of traced values too, or of a captured array, which
+    refuses them."""
 
-    def __init__(self, of: Buffer):
+    def __init__(self, of: np.ndarray):
         self._of = of
         self._plain = np.ndarray.flat.__get__(of)  # type: ignore[attr-defined]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if holds(value) or holds(key):
             traced_handle(self._of, (value, key))
-        if type(self._of) is Buffer:
-            self._plain[key] = value
-        else:
+        if isinstance(self._of, Tracer):
             self._of.flat[key] = value
+        else:
+            self._plain[key] = value
 
     def __getitem__(self, key: Any) -> Any:
-        return self._plain[key] if type(self._of) is Buffer else self._of.flat[key]
+        if isinstance(self._of, Tracer):
+            return self._of.flat[key]
+        found = self._plain[key]
+        return found.view(Buffer) if type(found) is Captured else found
 
     def __iter__(self) -> Any:
-        return iter(self._plain if type(self._of) is Buffer else self._of.flat)
+        return iter(self._of.flat if isinstance(self._of, Tracer) else self._plain)
 
     def __next__(self) -> Any:
         return next(self._plain)
@@ -62,7 +67,7 @@ class BufferFlat:
         return self._of.size
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        return np.array(self._of.flat if type(self._of) is not Buffer else self._plain, dtype)
+        return np.array(self._of.flat if isinstance(self._of, Tracer) else self._plain, dtype)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._plain, name)
@@ -76,6 +81,10 @@ def _fill_buffer(x: Buffer, values: Any) -> None:
 
 
 Buffer.flat = property(BufferFlat, _fill_buffer)  # type: ignore[assignment]
+Captured.flat = property(
+    lambda x: BufferFlat(x) if open_traces() else np.ndarray.flat.__get__(x),  # type: ignore[attr-defined]
+    _fill_buffer,
+)
 
 
 @tracer_method("setflags")

@@ -184,6 +184,9 @@ class Buffer(np.ndarray):
             frozen_arrays[id(last)] = last
         return last
 
+    def __repr__(self) -> str:
+        return repr(self.view(np.ndarray))
+
     def __reduce__(self) -> Any:
         return self.view(np.ndarray).__reduce__()
 

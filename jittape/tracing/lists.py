@@ -67,7 +67,6 @@ class PatchedUfunc(patches.Patched):
         if name not in _METHODS:
             return found
 
-
         def method(*args: Any, **kwargs: Any) -> Any:
             result = found(*_with_arrays(args), **kwargs)
             return _made(result, args, kwargs) if type(result) is np.ndarray else result
