@@ -20,6 +20,7 @@ from jittape.tracing import captured
 U = np.linspace(0.2, 1.0, 6)
 M = np.array([[4.0, 1.0, 0.5], [1.0, 5.0, 1.5], [0.5, 1.5, 6.0]])
 K = np.arange(6)
+RECORDS = np.zeros(6, [("u", float), ("k", int)])
 BOX = {"u": U, "list": [U, (M,)]}
 
 
@@ -72,6 +73,7 @@ FORMS = {
     "mean": lambda: np.repeat(M.mean(axis=0), 2),
     "solve": lambda: np.repeat(np.linalg.solve(M, M[0]), 2),
     "flat": lambda: U.flat[:],
+    "field": lambda: RECORDS["u"].copy(),
     "of a list": lambda: np.exp([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]),
 }
 

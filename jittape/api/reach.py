@@ -328,7 +328,7 @@ def written_beside(reach: Reach) -> Sequence[captured.Named]:
     all, where any of these functions may write to an array, else none."""
     if not any(may_write(f.__code__) for f, _ in reach.functions):
         return ()
-    return [(a, label) for a, label in reach.arrays if a.dtype.kind in "fciub"]
+    return [(a, label) for a, label in reach.arrays if a.dtype.kind in "fciubV"]
 
 
 captured.search.append(lambda fun: written_beside(Reach([(fun, "the function")])))
