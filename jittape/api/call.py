@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from jittape import tree
 from jittape.api.cache import Answer, Search, Slot, Variant
 from jittape.api.quick import MISS, quick
+from jittape.api.reach import Reach, written_beside
 from jittape.api.recorded import Recorded
 from jittape.api.run import GuardFailed, HostFailed, run
 from jittape.api.signature import Call, is_dynamic, matcher
@@ -21,6 +22,7 @@ from jittape.config import config
 from jittape.errors import ImpureFunctionWarning, RetraceWarning, TraceError
 from jittape.locks import ForkSafeLock
 from jittape.tape import Tape
+from jittape.tracing.captured import Named
 from jittape.tracing.embed import new_input, result_numbers
 from jittape.tracing.lost import explain
 from jittape.tracing.patches import reach
@@ -152,7 +154,7 @@ class Transformed:
         call, slot, inputs = self._find(args, kwargs)
         if slot.impure is not None:
             call = call or self._taken_apart(args, kwargs)
-            fresh, answer = self._trace(call, self._state(call))
+            fresh, answer = self._trace(call, written_beside(Reach(self._roots(call))))
             return fresh, answer.values(fresh), inputs
         variant, cause = slot.current()
         search = Search()
@@ -163,7 +165,9 @@ class Transformed:
                 if config.debug_nans:
                     _verify().check_finite(recorded.tape, inputs)
                 if config.verify:
-                    fresh, _ = self._trace(call or self._taken_apart(args, kwargs), variant.state)
+                    fresh, _ = self._trace(
+                        call or self._taken_apart(args, kwargs), variant.state.captures
+                    )
                     _verify().compare(recorded, search.values, fresh, inputs)
                 return recorded, search.values, inputs
         call = call or self._taken_apart(args, kwargs)
@@ -200,11 +204,11 @@ class Transformed:
     ) -> tuple[Recorded, list[np.ndarray]]:
         """Trace, answer from the trace, and keep what may be replayed later."""
         if variant is None:
-            state = self._state(call)
+            state = State(self._roots(call))
         else:
             state = variant.state
         self._namespaces = state.namespaces
-        fresh, answer = self._trace(call, state)
+        fresh, answer = self._trace(call, state.captures)
         if config.debug_nans:
             _verify().check_finite(fresh.tape, call.inputs)
         changed = None if state.valid() else state.changed()
@@ -267,15 +271,15 @@ class Transformed:
             variant.answered(fresh)
         return _Inserted(refused=refused)
 
-    def _state(self, call: Call) -> State:
-        roots = [(self.fun, "the function")]
-        roots += [(x, f"argument of type {type(x).__name__}") for x in call.static_objects()]
-        return State(roots)
+    def _roots(self, call: Call) -> list[tuple[Any, str]]:
+        """What the function's world is searched from (see api.reach)."""
+        objects = [(x, f"argument of type {type(x).__name__}") for x in call.static_objects()]
+        return [(self.fun, "the function"), *objects]
 
-    def _trace(self, call: Call, state: State) -> tuple[Recorded, Answer]:
+    def _trace(self, call: Call, captures: Sequence[Named]) -> tuple[Recorded, Answer]:
         level = len(open_traces())
         try:
-            return self._traced(call, state)
+            return self._traced(call, captures)
         except (TypeError, ValueError, AttributeError) as e:
             if not isinstance(e, TraceError):
                 explain(e)
@@ -283,10 +287,10 @@ class Transformed:
         finally:
             close_above(level)
 
-    def _traced(self, call: Call, state: State) -> tuple[Recorded, Answer]:
+    def _traced(self, call: Call, captures: Sequence[Named]) -> tuple[Recorded, Answer]:
         self._traces += 1
         trace = Trace(getattr(self.fun, "__qualname__", str(self.fun)))
-        trace.captures = state.captures
+        trace.captures = captures
         with np.errstate(all="ignore"), trace:
             reach_function(self.fun)
             for namespace in self._namespaces:

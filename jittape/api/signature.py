@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from jittape import tree
+from jittape.tracing.captured import Captured
 from jittape.tracing.recorder import here
 from jittape.tracing.tracer import Tracer
 
@@ -122,6 +123,8 @@ class Call:
         leaves: list[Any] = []
         self.structure = tree.flatten((args, kwargs), leaves)
         must = _differentiated(args, argnums)
+        # a trace of another thread may capture one of them at this moment
+        leaves = [x.view(_ndarray) if type(x) is Captured else x for x in leaves]
         self.leaves = leaves
         self.dynamic = [i in must or is_dynamic(x) for i, x in enumerate(leaves)]
         self.inputs = [_input(x) for x, d in zip(leaves, self.dynamic, strict=True) if d]

@@ -174,15 +174,14 @@ def after_fork(left: set[int]) -> None:
 
 def made(self: np.ndarray, obj: Any) -> None:
     """__array_finalize__ of Captured: NumPy has made a view or a copy of one."""
-    traces = open_traces()
-    if traces:
-        trace = id(traces[0])
-        views = _views.get(trace)
-        if views is None:
-            views = _views[trace] = Alive()
-        views.add(self)
-    else:
-        _exchange_back(self)
+    for trace in open_traces():
+        if trace.of_user:
+            views = _views.get(id(trace))
+            if views is None:
+                views = _views[id(trace)] = Alive()
+            views.add(self)
+            return
+    _exchange_back(self)
 
 
 Captured.__array_finalize__ = made
