@@ -150,3 +150,10 @@ def _check_replay(fun: Callable, args: tuple, others: tuple, modes: Sequence[str
         cached = jittape.jit(sweep)
         cached(leaves, extra)
         assert_same(cached(moved, extra), jittape.jit(sweep)(moved, extra), 1e-13, f"{mode} replay")
+
+
+def scipy_before(*version: int) -> bool:
+    """Whether the installed SciPy is older: scipy_before(1, 16)."""
+    import scipy
+
+    return tuple(int(n) for n in scipy.__version__.split(".")[: len(version)]) < version

@@ -48,4 +48,4 @@ def test_late_functions_register_what_they_name():
             assert mine, name
             for c in mine:
                 for f in c.numpy:
-                    assert f.__module__ == part, (f, name)
+                    assert name in LATE[f.__module__], (f, part)

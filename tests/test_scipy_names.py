@@ -155,3 +155,20 @@ def test_the_originals_are_back_after_a_trace():
     jittape.grad(lambda x: np.sum(scipy.stats.norm.logpdf(x)))(np.ones(2))
     assert (scipy.special.softmax, vars(scipy.stats.rv_continuous)["logpdf"]) == before
     assert scipy.special.softmax is before[0]
+
+
+def test_a_module_of_scipy_that_does_not_fit_warns_once():
+    run("""
+import warnings
+import numpy as np, scipy.interpolate, scipy.special, jittape
+from jittape.errors import JittapeWarning
+del scipy.interpolate.interp1d
+f = lambda x: np.sum(scipy.special.softmax(x) * x)
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    first = jittape.grad(f)(np.arange(3.0))
+    again = jittape.grad(lambda x: np.sin(x))(0.0)
+assert [w.category for w in seen] == [JittapeWarning], seen
+assert "does not fit this version of scipy.interpolate" in str(seen[0].message)
+assert again == 1.0 and np.isfinite(first).all()
+""")

@@ -8,6 +8,7 @@ N. Higham, Functions of Matrices (2008), theorem 3.6, for functions of matrices.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -270,17 +271,41 @@ solve_banded = on_stacks(
 # -- functions of matrices -----------------------------------------------------------------------
 
 
-def _function(a: Any, name: str) -> np.ndarray:
-    out = _stacked(getattr(sl, name), np.asarray(a))
+def _function(a: Any, name: str, doubled: int) -> np.ndarray:
+    run = _log_of_doubled(doubled) if doubled and name == "logm" else getattr(sl, name)
+    out = _stacked(run, np.asarray(a))
     return out.astype(np.result_type(out, np.complex64), copy=False)
 
 
-def _function_infer(a: Aval, name: str) -> Aval:
+def _log_of_doubled(doubled: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The logarithm of [[A, T], [0, A]], or of as many doublings.
+
+    Each eigenvalue of A is there twice, and rounding makes conjugates of the two. Below zero their
+    logarithms would differ by 2 pi i, so that the cut is turned off the axis:
+    log M = log(exp(-i t) M) + i t.
+    """
+
+    def run(m: np.ndarray) -> np.ndarray:
+        n = len(m) >> doubled
+        a = m[:n, :n]
+        if np.imag(a).any() or not np.isfinite(a).all():
+            return sl.logm(m)
+        w = np.linalg.eigvals(np.real(a))
+        below = (w.real < 0) & (w.imag == 0)
+        if not below.any():
+            return sl.logm(m)
+        turn = 0.5 * (np.pi + np.angle(w[~below]).min(initial=0.0))
+        return sl.logm(m * np.exp(-1j * turn)) + 1j * turn * np.eye(len(m))
+
+    return run
+
+
+def _function_infer(a: Aval, name: str, doubled: int) -> Aval:
     check_matrix(name, a, square=True)
     return aval(a.shape, np.result_type(a.dtype, np.complex64))
 
 
-def _upper_right(a: Any, t: Any, name: str) -> Any:
+def _upper_right(a: Any, t: Any, name: str, doubled: int) -> Any:
     """The derivative of f at A along T: the upper right block of f([[A, T], [0, A]])."""
     if a.dtype != t.dtype:
         a = cast(a, dtype=t.dtype) if t.dtype.kind == "c" else a
@@ -288,8 +313,22 @@ def _upper_right(a: Any, t: Any, name: str) -> Any:
     n, k = a.shape[-1], a.ndim
     zero = np.zeros(t.shape, t.dtype)
     top, bottom = concatenate(a, t, axis=k - 1), concatenate(zero, a, axis=k - 1)
-    whole = matrix_function(concatenate(top, bottom, axis=k - 2), name=name)
+    m = concatenate(top, bottom, axis=k - 2)
+    whole = matrix_function(m, name=name, doubled=doubled + 1)
     return strided_slice(whole, index=(*((0, 1, m) for m in a.shape[:-2]), (0, 1, n), (n, 1, n)))
+
+
+def _function_vjp(g: Any, out: Any, a: Any, name: str, doubled: int) -> tuple:
+    if name == "sqrtm":
+        root = swap_last(out)
+        return (solve_sylvester(root, root, g),)
+    return (_upper_right(swap_last(a), g, name, doubled),)
+
+
+def _function_jvp(tangents: tuple, out: Any, a: Any, name: str, doubled: int) -> Any:
+    if name == "sqrtm":  # R R = A gives dR R + R dR = dA
+        return solve_sylvester(out, out, tangents[0])
+    return _upper_right(a, tangents[0], name, doubled)
 
 
 matrix_function = on_stacks(
@@ -298,13 +337,13 @@ matrix_function = on_stacks(
         kind=Kind.HOST,
         infer=_function_infer,
         evaluate=_function,
-        params=("name",),
-        vjp=lambda g, out, a, name: (_upper_right(swap_last(a), g, name),),
-        jvp=lambda tangents, out, a, name: _upper_right(a, tangents[0], name),
+        params=("name", "doubled"),
+        vjp=_function_vjp,
+        jvp=_function_jvp,
         kinks="a matrix at which the function is not analytic (logm, sqrtm: singular) has none",
         cases=(
-            Case((general(2, 2),), {"name": "logm"}),
-            Case((general(2, 2),), {"name": "sqrtm"}),
+            Case((general(2, 2),), {"name": "logm", "doubled": 0}),
+            Case((general(2, 2),), {"name": "sqrtm", "doubled": 0}),
         ),
         doc="logm or sqrtm of square matrices, complex",
     )

@@ -19,12 +19,22 @@ from jittape.functions.gather import take
 from jittape.functions.linalg import inexact
 from jittape.ops.declare import original as own
 from jittape.scipy.grids import fixed, grid_call  # noqa: F401
+from jittape.scipy.patches import inner
 from jittape.tracing.buffers import holds
 from jittape.tracing.recorder import here
 
 
 def _traced(x: Any) -> bool:
     return holds([x])
+
+
+def _slot(p: Any) -> str:
+    """The attribute that holds the coefficients; `c` may be a property that refuses tracers."""
+    return "_c" if hasattr(inner(p), "_c") else "c"
+
+
+_C = _slot(ip.PPoly(np.zeros((1, 1)), np.arange(2.0)))
+_SPLINE_C = _slot(ip.BSpline(np.arange(2.0), np.zeros(1), 0))
 
 
 def _axis_last(y: Any, x_ndim: int, axis: int) -> Any:
@@ -80,7 +90,7 @@ def polynomial_call(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> 
         )
     x = as_array(x)
     extrapolate = self.extrapolate if extrapolate is None else extrapolate
-    y = evaluate_polynomial(getattr(self, _C), self.x, x, nu, extrapolate)
+    y = evaluate_polynomial(getattr(inner(self), _C), self.x, x, nu, extrapolate)
     return _axis_last(y, x.ndim, self.axis)
 
 
@@ -108,15 +118,13 @@ def cubic_spline(
     _become(self, original, c, axis % y.ndim)
 
 
-_C = "_c" if "_c" in vars(ip.PPoly.__mro__[1]).get("__slots__", ()) else "c"
-
-
 def _become(self: Any, like: Any, c: Any, axis: int) -> None:
     """Make self the piecewise polynomial `like`, with other coefficients."""
-    for name in vars(type(like).__mro__[-2])["__slots__"]:
+    for name in vars(type(like).__mro__[-2]).get("__slots__", ()):
         setattr(self, name, getattr(like, name))
-    setattr(self, _C, c)
-    self.axis = axis
+    vars(self).update(vars(like))
+    setattr(inner(self), _C, c)
+    inner(self).axis = axis
 
 
 def hermite(self: Any, x: Any, y: Any, dydx: Any, axis: int = 0, extrapolate: Any = None) -> None:
@@ -194,7 +202,7 @@ def spline_call(self: Any, x: Any, nu: int = 0, extrapolate: Any = None) -> Any:
     # beyond the base interval its first and last pieces go on
     inside = (knots >= self.t[k]) & (knots <= self.t[n])
     first, last = np.flatnonzero(inside)[[0, -1]]
-    own = self._c if hasattr(self, "_c") else self.c
+    own = getattr(inner(self), _SPLINE_C)
     c = np.tensordot(basis[:, first:last], as_array(own)[:n], axes=1)
     y = evaluate_polynomial(c, knots[first : last + 1], x, nu, extrapolate)
     return _axis_last(y, x.ndim, self.axis)
@@ -220,8 +228,8 @@ def make_interp_spline(
     c = np.tensordot(made.c, values, axes=1)
     found = object.__new__(ip.BSpline)
     vars(found).update(vars(made))
-    vars(found)["_c" if "_c" in vars(made) else "c"] = c
-    found.axis = axis % y.ndim
+    setattr(inner(found), _SPLINE_C, c)
+    inner(found).axis = axis % y.ndim
     return found
 
 
@@ -244,7 +252,8 @@ class _Spline:
     axis = 0
 
     def __init__(self, t: Any, c: Any, k: int):
-        self.t, self.c, self.k = t, c, k
+        self.t, self.k = t, k
+        setattr(self, _SPLINE_C, c)
 
 
 # -- interp1d ------------------------------------------------------------------------------------

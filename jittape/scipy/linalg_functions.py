@@ -22,7 +22,7 @@ from jittape.scipy.names import functions_of
 def _of_matrix(name: str, a: Any) -> Any:
     """Real where the matrix and the result are, which is guarded."""
     a = matrices(name, a, square=True)
-    return _real_if_possible(eqs.matrix_function(a, name=name), a)
+    return _real_if_possible(eqs.matrix_function(a, name=name, doubled=0), a)
 
 
 def sqrtm(A: Any, disp: Any = True, blocksize: Any = None) -> Any:

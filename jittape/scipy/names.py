@@ -130,6 +130,8 @@ METHODS = (
     *_interpolant(
         "PPoly", call="polynomial_call", holding=_COEFFICIENTS, listed=("Akima1DInterpolator",)
     ),
+    # (to refuse it: SciPy 1.18 no longer has its call in common with PPoly)
+    Methods("scipy.interpolate", "interpolate", "BPoly", {"__call__": "polynomial_call"}),
     *_interpolant("CubicSpline", init="cubic_spline"),
     *_interpolant("CubicHermiteSpline", init="hermite"),
     *_interpolant("PchipInterpolator", init="pchip"),
@@ -140,11 +142,14 @@ METHODS = (
     ),
 )
 
-# A method that was bound before a trace opened (`N = norm.cdf`) runs SciPy's own code: what NumPy's
-# functions make there must see the traced values that are written to it.
-# module -> (the module of that code, NumPy's functions)
+# SciPy's own code runs on tracers in statistics, and where a method was bound before a trace opened
+# (`N = norm.cdf`): what NumPy's functions make there must see the traced values that are written to
+# it. module -> (the modules of that code, NumPy's functions as it has them)
 FILLED = {
-    "scipy.stats": ("scipy.stats._distn_infrastructure", ("zeros", "ones", "empty", "asarray"))
+    "scipy.stats": (
+        ("scipy.stats._distn_infrastructure", "scipy.stats._stats_py", "scipy.stats._morestats"),
+        ("zeros", "ones", "empty", "array", "asarray"),
+    )
 }
 
 _ALL: tuple[Functions | Methods, ...] = (*FUNCTIONS, *METHODS)

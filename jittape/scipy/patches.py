@@ -11,10 +11,14 @@ from __future__ import annotations
 import functools
 import operator
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from jittape.errors import JittapeWarning
 from jittape.ops.declare import original as own
 from jittape.scipy import names
 from jittape.tracing import patches
@@ -48,6 +52,11 @@ class PatchedSciPy(patches.Patched):
         return getattr, (sys.modules[self.original.__module__], self.original.__name__)
 
 
+def inner(p: Any) -> Any:
+    """What holds the numbers of a PPoly or BSpline: since SciPy 1.18 it is an object inside."""
+    return getattr(p, "_delegate_to", p)
+
+
 class _StandIns(NamedTuple):
     """Those of one module of SciPy: (where, name, original, stand-in)."""
 
@@ -72,16 +81,33 @@ _known: dict[str, _StandIns] = {}
 
 
 def complete() -> None:
-    """Make the stand-ins of those modules of SciPy that have been imported by now."""
+    """Make the stand-ins of those modules of SciPy that have been imported by now.
+
+    SciPy's insides change from version to version: a module that is not as it was known refuses
+    traced values, with a warning here, and leaves everything else as it is.
+    """
     for module in names.MODULES:
         if module in sys.modules and module not in _known:
             import_module(module)  # (in another thread that may still be going on)
+            unfit = None
             with patches.lock:
                 if module not in _known:
-                    found = _StandIns(_functions(module), _methods(module))
+                    found = _StandIns([], [])
+                    try:
+                        found = _StandIns(_functions(module), _methods(module))
+                    except (AttributeError, ImportError, LookupError, StopIteration) as e:
+                        unfit = e
                     _known[module] = found
                     if patches.any_open():
                         found.on()
+            if unfit is not None:
+                version = getattr(sys.modules.get("scipy"), "__version__", "unknown")
+                warnings.warn(
+                    f"jittape does not fit this version of {module} ({version}): what there is no "
+                    f"plain NumPy code will refuse traced values ({unfit!r})",
+                    JittapeWarning,
+                    stacklevel=2,
+                )
 
 
 def _functions(module: str) -> list[tuple[dict[str, Any], str, Any, Any]]:
@@ -104,12 +130,12 @@ def _functions(module: str) -> list[tuple[dict[str, Any], str, Any, Any]]:
                     found.append((place, name, used, mine))
             patches.also(original, stand)
     if module in names.FILLED:
-        where, functions = names.FILLED[module]
-        place = vars(import_module(where))
-        for name in functions:
-            if name in place:
-                original = own(place[name])
-                found.append((place, name, original, patches.PatchedNumpy(original)))
+        codes, functions = names.FILLED[module]
+        for place in [vars(import_module(code)) for code in codes]:
+            for name in functions:
+                original = own(getattr(np, name))
+                if own(place.get(name)) is original:
+                    found.append((place, name, original, patches.PatchedNumpy(original)))
     return found
 
 
@@ -147,7 +173,7 @@ def _choosing(original: Callable, part: str, record: str, holding: tuple[str, ..
         if open_traces() and (
             holds(args)
             or (kwargs and holds([*kwargs.values()]))
-            or any(isinstance(getattr(self, name, None), Tracer) for name in holding)
+            or any(isinstance(getattr(inner(self), name, None), Tracer) for name in holding)
         ):
             return recorder(part, record)(self, *[settled(a) for a in args], **kwargs)
         return original(self, *args, **kwargs)

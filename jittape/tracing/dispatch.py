@@ -90,6 +90,7 @@ LATE = {
         *("sets", "statistics"),
     ),
     "numpy.lib.scimath": ("scimath",),
+    "numpy.lib._scimath_impl": ("scimath",),  # NumPy 2.1
     "numpy.fft": ("fft",),
     "numpy.linalg": ("linalg", "norm"),
 }
