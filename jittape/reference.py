@@ -157,8 +157,9 @@ def _of_scipy() -> list[str]:
         return []
     found = []
     for module in sorted(names.MODULES):
-        here = vars(import_module(module))
-        known = [n for n in names.listed(module) if n in here]
+        listed = names.listed(module)
+        here = vars(import_module(module)) if listed else {}
+        known = [n for n in listed if n in here]
         if known:
             found.append(f"{module}: " + ", ".join(f"`{n}`" for n in sorted(known)) + ".")
     return found

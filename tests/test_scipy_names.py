@@ -28,6 +28,8 @@ def run(code):
 
 @pytest.mark.parametrize("row", names.FUNCTIONS, ids=lambda row: f"{row.module} {row.part}")
 def test_parts_have_the_functions_of_the_list(row):
+    if row.module.startswith("scipy._"):
+        pytest.importorskip(row.module)  # (another version of SciPy has it elsewhere)
     import_module(row.module)
     for name in row.names:
         assert callable(patches.recorder(row.part, name)), name

@@ -84,8 +84,14 @@ FUNCTIONS = (
     _functions("scipy.linalg", "linalg", _LINALG),
     _functions("scipy.linalg", "linalg_factors", _LINALG_FACTORS),
     _functions("scipy.linalg", "linalg_functions", _LINALG_FUNCTIONS),
-    # (what SciPy's array-API code calls: NumPy's function by parts that take arrays only)
-    Functions("scipy._lib.array_api_compat.numpy.linalg", "numpy.linalg", ("solve",), listed=False),
+    # (what SciPy's array-API code calls: NumPy's function by parts that take arrays only; the
+    # second one since SciPy 1.18)
+    *(
+        Functions(
+            f"scipy.{part}.array_api_compat.numpy.linalg", "numpy.linalg", ("solve",), (), False
+        )
+        for part in ("_lib", "_external")
+    ),
     _functions("scipy.fft", "fft", _FFT),
     _functions("scipy.fft", "dct", "dct idct dst idst dctn idctn dstn idstn"),
     _functions("scipy.integrate", "integrate", "simpson"),
