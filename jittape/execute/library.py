@@ -43,7 +43,7 @@ def _build() -> tuple[bytes, dict[str, int]]:
 
 
 # what is written in these files may end up in compiled code
-_ALSO = ("config.py", "cpu.py", "passes/opcodes.py", "passes/strips.py")
+_ALSO = ("config.py", "cpu.py", "passes/opcodes.py", "passes/strip_code.py")
 _SOURCES = (*sorted(_HERE.glob("*.py")), *[_HERE.parent / name for name in _ALSO])
 _INTERPRETER = Unit("interpreter", _SOURCES, _build, large=True)
 

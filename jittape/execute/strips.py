@@ -1,10 +1,11 @@
-"""The machine that runs the code of passes/strips.py. Imports Numba.
+"""The machine that runs the code of passes/strip_code.py. Imports Numba.
 
 The accumulator is LENGTH vectors of 8 doubles, one strip, which LLVM keeps in registers from
 instruction to instruction: a loop over a switch whose state are the vectors. Dispatch costs some
 two nanoseconds per instruction and strip, but no instruction has to store its result, and a load
 is part of the operation; a block of 512 through a kernel per instruction takes 0.085 ns per
-element and kernel, this 0.055 (Zen 4).
+element and kernel, this 0.055 (Zen 4). What must be loaded before or stored after an instruction
+is part of it, too, two fields of its word: a dispatch costs more than two branches.
 
 Operands are a table of (address, mask, width of a vector in bytes): vector j of the strip that
 begins `at` bytes into the block lies at address + (at & mask) + j * width. Scalars are a
@@ -25,13 +26,13 @@ from jittape import cpu
 from jittape.execute import maths
 from jittape.execute.maths import LANES, VD, VI, isplat, splat
 from jittape.execute.primitives import kernel, load8, loadd, local, move, store8, stored
-from jittape.passes.strips import CODES, HEADER, MAX_OPERANDS
+from jittape.passes.strip_code import CODES, FIELD, HEADER, MAX_OPERANDS
 
 LENGTH = 8 if cpu.wide_vectors() else 4  # vectors; half of the registers hold the accumulator
 STRIP = 8 * LANES * LENGTH  # bytes
 BARRIER = 4 if cpu.wide_vectors() else 0
-ROW = 24  # bytes per row of the table of operands
-TABLE_WORDS = MAX_OPERANDS * ROW // 8
+ROW = 24  # bytes per row of the table of operands; the row of number 0 is read and not used
+TABLE_WORDS = (MAX_OPERANDS + 1) * ROW // 8
 LINES_WORDS = MAX_OPERANDS * STRIP // 8 + 8
 
 _I64 = ir.IntType(64)
@@ -118,40 +119,68 @@ class _Machine:
 
     def __init__(self, b: Any, table: Any, code: Any, stop: Any, at: Any, skip: Any):
         self.b, self.table, self.at, self.skip = b, table, at, skip
-        before = b.block
-        head, join, end = (b.append_basic_block(n) for n in ("head", "join", "end"))
-        b.branch(head)
-        b.position_at_end(head)
+        blocks = ("head", "before", "pick", "join", "after", "next", "end")
+        start, block = b.block, {name: b.append_basic_block(name) for name in blocks}
+        b.branch(block["head"])
+
+        b.position_at_end(block["head"])
         pc = b.phi(_I64)
-        self.acc = [b.phi(VD) for _ in range(LENGTH)]
-        pc.add_incoming(code, before)
-        for a in self.acc:
-            a.add_incoming(splat(0.0), before)
+        pc.add_incoming(code, start)
+        kept = [b.phi(VD) for _ in range(LENGTH)]
         self.word = b.load(b.inttoptr(pc, _I64.as_pointer()))
-        self.row = self.entry(b.and_(b.lshr(self.word, _word(8)), _word(0xFFFFFF)))
+        first = self.number(2)
+        b.cbranch(b.icmp_unsigned("==", first, _word(0)), block["pick"], block["before"])
+        b.position_at_end(block["before"])
+        here = self.place(self.entry(first))
+        loaded = [self.vector(here, j) for j in range(LENGTH)]
+        b.branch(block["pick"])
+
+        b.position_at_end(block["pick"])
+        self.acc = [b.phi(VD) for _ in range(LENGTH)]
+        for a, x, y in zip(self.acc, kept, loaded, strict=True):
+            a.add_incoming(x, block["head"])
+            a.add_incoming(y, block["before"])
+        self.row = self.entry(self.number(0))
         self.first, self.width = self.place(self.row)
         default = b.append_basic_block("default")
         switch = b.switch(b.and_(self.word, _word(255)), default)
         b.position_at_end(default)
         b.unreachable()
-        b.position_at_end(join)
+
+        b.position_at_end(block["join"])
         new = [b.phi(VD) for _ in range(LENGTH)]
+        last = self.number(3)
+        b.cbranch(b.icmp_unsigned("==", last, _word(0)), block["next"], block["after"])
+        b.position_at_end(block["after"])
+        here = self.place(self.entry(last))
+        for j, x in enumerate(new):
+            b.store(x, self.address(here, j), align=8)
+        b.branch(block["next"])
+
+        b.position_at_end(block["next"])
         following = b.add(pc, _word(8))
-        pc.add_incoming(following, join)
-        for a, n in zip(self.acc, new, strict=True):
-            a.add_incoming(n, join)
-        b.cbranch(b.icmp_unsigned("==", following, stop), end, head)
+        pc.add_incoming(following, block["next"])
+        for a, n in zip(kept, new, strict=True):
+            a.add_incoming(splat(0.0), start)
+            a.add_incoming(n, block["next"])
+        b.cbranch(b.icmp_unsigned("==", following, stop), block["end"], block["head"])
         for number, name in enumerate(CODES):
-            block = b.append_basic_block(name)
-            b.position_at_end(block)
+            own = b.append_basic_block(name)
+            b.position_at_end(own)
             made = self.instruction(name)
             if made is None:
                 continue
-            switch.add_case(_word(number), block)
+            switch.add_case(_word(number), own)
             for n, v in zip(new, made, strict=True):
                 n.add_incoming(v, b.block)
-            b.branch(join)
-        b.position_at_end(end)
+            b.branch(block["join"])
+        b.position_at_end(block["end"])
+
+    def number(self, field: int) -> Any:
+        """Of an operand of this instruction, from 1; 0: there is none."""
+        b = self.b
+        shifted = b.lshr(self.word, _word(8 + FIELD * field))
+        return b.and_(shifted, _word((1 << FIELD) - 1))
 
     def entry(self, number: Any) -> Any:
         return self.b.add(self.table, self.b.mul(number, _word(ROW)))
@@ -187,10 +216,6 @@ class _Machine:
             return self.apart(UNARY[name])
         if name in UNARY:
             return [UNARY[name](b, x) for x in acc]
-        if name == "store":
-            for j in every:
-                b.store(acc[j], self.address(here, j), align=8)
-            return acc
         if name == "load_bool":
             here = self.bools()
             found = [b.load(self.address(here, j, _BYTES), align=1) for j in every]
@@ -203,7 +228,7 @@ class _Machine:
                 b.store(truth, self.address(here, j, _BYTES), align=1)
             return acc
         if name == "where":
-            other = self.place(self.entry(b.lshr(self.word, _word(32))))
+            other = self.place(self.entry(self.number(1)))
             return [
                 b.select(_truth(b, acc[j]), self.vector(here, j), self.vector(other, j))
                 for j in every
@@ -299,8 +324,8 @@ def turn_to_lines(args, steps, table, lines, n_in, n_moved, skip, n):
             line = lines + STRIP * k
             if k < n_in:
                 move(line + skip * step, load8(args + 8 * k), n * step)
-            store8(table + ROW * k, line)
-            store8(table + ROW * k + 8, 0)
+            store8(table + ROW * (k + 1), line)
+            store8(table + ROW * (k + 1) + 8, 0)
 
 
 @kernel
@@ -315,7 +340,7 @@ def strips(args, dims, steps, data):
     stop = code + 8 * load8(data + 32)
     table = local(TABLE_WORDS)
     lines = (local(LINES_WORDS) + 63) & -64
-    row = table
+    row = table + ROW
     line = lines
     for k in range(n_all):
         store8(row, line)

@@ -215,13 +215,6 @@ def _pair(r: _Rows, first: int, second: int, link: int, width: int = 1, held: in
     r.done(2)
 
 
-def _held(which: tuple[int, ...], held: int) -> Callable[[_Rows], None]:
-    if len(which) == 1:
-        return partial(_plain, which=which[0], held=held)
-    first, second, link = which
-    return partial(_pair, first=first, second=second, link=link, held=held)
-
-
 def _line(r: _Rows, which: int, layout: str, width: int) -> None:
     """width: elements at a time, or 0 for eights in a loop. What lies behind a line's end is
     computed too, into the room behind the target."""
@@ -367,7 +360,12 @@ def _functions(module: ir.Module) -> list[ir.Function]:
         for width, start in op.PAIR.items():
             writers[start + k] = partial(_pair, first=first, second=second, link=link, width=width)
     for row, k in op.HELD.items():
-        writers[k] = _held(row[:-1], row[-1])
+        *which, held = row
+        if len(which) == 1:
+            writers[k] = partial(_plain, which=which[0], held=held)
+        else:
+            first, second, link = which
+            writers[k] = partial(_pair, first=first, second=second, link=link, held=held)
     other = _Rows(module, op.CODE)
     other.b.ret(other.code)
     found = [other.function] * (op.CODE + 1)

@@ -16,7 +16,7 @@ Planning:
 Lowering, one module for each way in which an instruction runs:
     scalars, opcodes, chains, loops     rows of the scalar sweep
     inner                               loops, programs inside of a program
-    groups, hoist, kernels, strips      blocks of elementwise code
+    groups, hoist, kernels, strips, strip_code      blocks of elementwise code
     calls, products, lapack             steps of their own
     lower      all of it as one table of words
 For tests: verify

@@ -17,49 +17,10 @@ from typing import Any
 import numpy as np
 
 from jittape import cpu
+from jittape.passes.strip_code import MAX_OPERANDS, Line, place_lines, words
 
-# The machine's instructions; the number is the place in this list. The accumulator is `acc`, the
-# operand `m`. Truth is all bits of a lane.
-CODES = (
-    "load",  # acc = m
-    "store",
-    "load_bool",  # from and to bytes
-    "store_bool",
-    "add",  # acc + m
-    "subtract",
-    "subtract_from",  # m - acc
-    "multiply",
-    "amul",
-    "divide",
-    "divide_into",
-    "maximum",
-    "minimum",
-    "negative",
-    "square",
-    "double",
-    "sqrt",
-    "absolute",
-    "reciprocal",
-    "exp",
-    "tanh",
-    "equal",
-    "not_equal",
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
-    "logical_and",
-    "logical_or",
-    "logical_not",
-    "number",  # truth to 1.0 or 0.0
-    "where",  # acc ? m : second operand
-    "sum",  # onto the operand, an accumulator of the block
-)
-NUMBER = {name: k for k, name in enumerate(CODES)}
-HEADER = 5  # words before the code: inputs, results, accumulators, lines, length of the code
-MAX_OPERANDS = 40
-MAX_RUN = 96  # kernels; bounds the recursion below
-
+MAX_RUN = 400  # kernels
+MAX_DEPTH = 40  # of trees, which recursion walks
 # (ufunc, dtypes) -> instruction; of bools, bitwise is logical
 UFUNCS: dict[tuple[Any, str], str] = {
     (np.negative, "dd"): "negative", (np.square, "dd"): "square", (np.sqrt, "dd"): "sqrt",
@@ -126,11 +87,6 @@ class Node:
     stored: bool  # read outside of the run, too
     uses: int = 0
     place: Any = None  # operand that holds it, once computed
-
-
-@dataclass(eq=False)
-class Line:
-    """A strip in the machine's own memory."""
 
 
 @dataclass(eq=False)
@@ -279,17 +235,29 @@ def _nodes(run: list, recognised: list, outside: Callable[[Any], bool]) -> list[
         nodes.append(node)
         if name != "sum":
             made[key(out)] = node
+    _cut_trees(nodes)
     return nodes
+
+
+def _cut_trees(nodes: list[Node]) -> None:
+    """Let values at MAX_DEPTH be computed where they stand, as if they were read twice."""
+    depth: dict[Node, int] = {}
+    for x in nodes:
+        below = [depth[y] for y in x.operands if isinstance(y, Node) and y.uses < 2]
+        depth[x] = 1 + max(below, default=0)
+        if depth[x] == MAX_DEPTH:
+            depth[x] = 0
+            x.uses += 1
 
 
 def assemble(
     run: list, recognised: list, outside: Callable[[Any], bool]
 ) -> tuple[tuple, list, tuple] | None:
     """(data, arguments, steps) of the machine's kernel; None where there are too many operands."""
-    code = _emit(_nodes(run, recognised, outside))
-    read = {id(a) for name, a, _ in code.rows if isinstance(a, Line) and name != "store"}
-    read |= {id(b) for _, _, b in code.rows if isinstance(b, Line)}
-    rows = [r for r in code.rows if not (r[0] == "store" and isinstance(r[1], Line)
+    emitted = _emit(_nodes(run, recognised, outside)).rows
+    read = {id(a) for name, a, _ in emitted if isinstance(a, Line) and name != "store"}
+    read |= {id(b) for _, _, b in emitted if isinstance(b, Line)}
+    rows = [r for r in emitted if not (r[0] == "store" and isinstance(r[1], Line)
                                          and id(r[1]) not in read)]  # fmt: skip
     ins: dict[Any, tuple[Any, int]] = {}
     outs: dict[Any, tuple[Any, int]] = {}
@@ -309,39 +277,19 @@ def assemble(
                 ins[key(a)] = (a, steps[id(a)])
     table = [*ins, *outs, *accs]
     where = {k: n for n, k in enumerate(table)}
-    lines, n_lines = _place_lines(rows, len(table))
+    lines, n_lines = place_lines(rows, len(table))
     if len(table) + n_lines > MAX_OPERANDS:
         return None
 
     def number(a: Any) -> int:
         if a is None:
             return 0
-        return lines[id(a)] if isinstance(a, Line) else where[key(a)]
+        return 1 + (lines[id(a)] if isinstance(a, Line) else where[key(a)])
 
-    words = [NUMBER[name] | number(a) << 8 | number(b) << 32 for name, a, b in rows]
+    code = words([(name, number(a), number(b)) for name, a, b in rows])
     args = [*ins.values(), *outs.values(), *accs.values()]
-    data = (len(ins), len(outs), len(accs), n_lines, len(words), *words)
+    data = (len(ins), len(outs), len(accs), n_lines, len(code), *code)
     return data, [a for a, _ in args], tuple(st for _, st in args)
-
-
-def _place_lines(rows: list, first: int) -> tuple[dict[int, int], int]:
-    """Lines by their lifetimes to numbers from `first` on, and how many there are."""
-    last = {id(a): k for k, (_, *ops) in enumerate(rows) for a in ops if isinstance(a, Line)}
-    found: dict[int, int] = {}
-    free: list[int] = []
-    count = 0
-    for k, (_, *ops) in enumerate(rows):
-        for a in ops:
-            if isinstance(a, Line) and id(a) not in found:
-                if free:
-                    found[id(a)] = free.pop()
-                else:
-                    found[id(a)] = first + count
-                    count += 1
-        for a in {id(a) for a in ops if isinstance(a, Line)}:
-            if last[a] == k:
-                free.append(found[a])
-    return found, count
 
 
 def fuse(body: list, make: Callable[[tuple, list, int, tuple], Any]) -> list:
