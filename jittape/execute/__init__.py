@@ -6,7 +6,7 @@ loop       a Program swept again and again
 blocks     the same, what many steps can do at once apart
 library, address, choose    the compiled code of this process; addresses of NumPy's loops and others
 Compiled, all into one object file:
-    sweep, threaded, inner    the sweeps, written with primitives
+    sweep, threaded, row_values, inner    the sweeps, written with primitives
     parts                 calls whole, or cut for several threads
     kernels, lines, moves, joins, strips, products, tiles, factors     what they call
     maths, vector         exp and tanh, and libmvec

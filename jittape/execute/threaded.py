@@ -24,6 +24,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from jittape.execute.row_values import ONE, TWO, value_of
 from jittape.passes import opcodes as op
 
 _I8, _I32, _I64, _D = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
@@ -92,92 +93,8 @@ class _Rows:
         b.ret(b.call(target, operands, tail="musttail"))
 
 
-def _amul(b: Any, g: Any, v: Any) -> Any:
-    zero = ir.Constant(g.type, 0.0 if g.type == _D else [0.0] * g.type.count)
-    both = b.and_(b.fcmp_unordered("!=", g, zero), b.fcmp_unordered("!=", v, zero))
-    return b.select(both, b.fmul(g, v), zero)
-
-
-def _scalar_amul(b: Any, g: Any, v: Any) -> Any:
-    """0 * inf and 0 * nan show as a nan of the product, which is rare."""
-    product = b.fmul(g, v)
-    before, odd, after = b.block, b.append_basic_block("nan"), b.append_basic_block("product")
-    b.cbranch(b.fcmp_unordered("uno", product, product), odd, after).set_weights([1, 2000])
-    b.position_at_end(odd)
-    other = _amul(b, g, v)
-    b.branch(after)
-    b.position_at_end(after)
-    result = b.phi(_D)
-    result.add_incoming(product, before)
-    result.add_incoming(other, odd)
-    return result
-
-
-def _intrinsic(name: str) -> Callable[[Any, Any], Any]:
-    def call(b: Any, x: Any) -> Any:
-        kind = "f64" if x.type == _D else f"v{x.type.count}f64"
-        signature = ir.FunctionType(x.type, [x.type])
-        return b.call(b.module.declare_intrinsic(f"{name}.{kind}", (), signature), [x])
-
-    return call
-
-
-def _library(name: str) -> Callable[[Any, Any], Any]:
-    def call(b: Any, x: Any) -> Any:
-        f = b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(_D, [_D]), name)
-        return b.call(f, [x])
-
-    return call
-
-
-def _one(kind: Any) -> Any:
-    return ir.Constant(kind, 1.0 if kind == _D else [1.0] * kind.count)
-
-
-def _compare(sign: str) -> Callable[[Any, Any, Any], Any]:
-    def compare(b: Any, x: Any, y: Any) -> Any:
-        found = b.fcmp_unordered(sign, x, y) if sign == "!=" else b.fcmp_ordered(sign, x, y)
-        return b.zext(found, _I8)
-
-    return compare
-
-
-_TWO: dict[int, Callable[[Any, Any, Any], Any]] = {
-    op.ADD: lambda b, x, y: b.fadd(x, y),
-    op.SUBTRACT: lambda b, x, y: b.fsub(x, y),
-    op.MULTIPLY: lambda b, x, y: b.fmul(x, y),
-    op.DIVIDE: lambda b, x, y: b.fdiv(x, y),
-    op.AMUL: _amul,
-    op.GREATER: _compare(">"),
-    op.LESS: _compare("<"),
-    op.GREATER_EQUAL: _compare(">="),
-    op.LESS_EQUAL: _compare("<="),
-    op.EQUALS: _compare("=="),
-    op.NOT_EQUAL: _compare("!="),
-}
-_ONE: dict[int, Callable[[Any, Any], Any]] = {
-    op.NEGATIVE: lambda b, x: b.fneg(x),
-    op.SQRT: _intrinsic("llvm.sqrt"),
-    op.SQUARE: lambda b, x: b.fmul(x, x),
-    op.EXP: _library("exp"),
-    op.LOG: _library("log"),
-    op.SIN: _library("sin"),
-    op.COS: _library("cos"),
-    op.TANH: _library("tanh"),
-    op.ABSOLUTE: _intrinsic("llvm.fabs"),
-    op.RECIPROCAL: lambda b, x: b.fdiv(_one(x.type), x),
-    op.COPIED: lambda b, x: x,
-}
-
-
 def _kind(width: int) -> Any:
     return _D if width == 1 else ir.VectorType(_D, width)
-
-
-def _value(b: Any, which: int, xs: list[Any]) -> Any:
-    if which == op.AMUL and xs[0].type == _D:
-        return _scalar_amul(b, *xs)
-    return (_ONE if which in _ONE else _TWO)[which](b, *xs)
 
 
 def _single(
@@ -189,10 +106,10 @@ def _single(
     seen: bool = True,
 ) -> Any:
     """The instruction of a plain row. known: operands that are at hand, by word."""
-    words = (2,) if which in _ONE else (2, 3)
+    words = (2,) if which in ONE else (2, 3)
     kind = _kind(width)
     xs = [(known or {}).get(k) or r.load(r.place(4 * row + k), kind) for k in words]
-    value = _value(r.b, which, xs)
+    value = value_of(r.b, which, xs)
     if seen:
         r.store(value, r.place(4 * row + 1))
     return value
@@ -206,7 +123,7 @@ def _plain(r: _Rows, which: int, held: int = 0) -> None:
     r.done()
 
 
-def _pair(r: _Rows, first: int, second: int, link: int, width: int = 1, held: int = 0) -> None:
+def _pair(r: _Rows, first: int, second: int, link: int, width: int, held: int = 0) -> None:
     value = _single(r, first, width, known={held: r.held}, seen=link < op.UNSEEN)
     known = {link % op.UNSEEN: value, held - 4: r.held}
     value = _single(r, second, width, 1, known)
@@ -234,7 +151,7 @@ def _line(r: _Rows, which: int, layout: str, width: int) -> None:
             fixed[k] if k in fixed else r.load(b.add(at[k + 1], offset), kind)
             for k in range(len(layout))
         ]
-        r.store(_value(b, which, xs), b.add(at[0], offset))
+        r.store(value_of(b, which, xs), b.add(at[0], offset))
 
     if width:
         chunk(_I64(0))
@@ -350,7 +267,7 @@ def _functions(module: ir.Module) -> list[ir.Function]:
         op.CALL1: partial(_call, n=1), op.CALL2: partial(_call, n=2), op.CALL3: partial(_call, n=3),
     }  # fmt: skip
 
-    for which in [*_TWO, *_ONE]:
+    for which in [*TWO, *ONE]:
         if which != op.COPIED:
             writers[which] = partial(_plain, which=which)
     for (which, layout), k in op.LINES.items():
@@ -359,13 +276,10 @@ def _functions(module: ir.Module) -> list[ir.Function]:
     for (first, second, link), k in op.PAIRS.items():
         for width, start in op.PAIR.items():
             writers[start + k] = partial(_pair, first=first, second=second, link=link, width=width)
-    for row, k in op.HELD.items():
-        *which, held = row
-        if len(which) == 1:
-            writers[k] = partial(_plain, which=which[0], held=held)
-        else:
-            first, second, link = which
-            writers[k] = partial(_pair, first=first, second=second, link=link, held=held)
+    for (which, held), k in op.HELD.items():
+        writers[k] = partial(_plain, which=which, held=held)
+    for (first, second, link, held), k in op.HELD_PAIRS.items():
+        writers[k] = partial(_pair, first=first, second=second, link=link, width=1, held=held)
     other = _Rows(module, op.CODE)
     other.b.ret(other.code)
     found = [other.function] * (op.CODE + 1)

@@ -94,7 +94,8 @@ PAIR = {  # by width, 1 for single elements: the opcode of the first of PAIRS
 # there need not come through memory, which takes longer than the operation. The last entry says
 # which word of the row (a pair has eight) that operand has.
 HANDING = (*range(ABSOLUTE + 1), RECIPROCAL)
-HELD: dict[tuple[int, ...], int] = {}
+HELD: dict[tuple[int, int], int] = {}
+HELD_PAIRS: dict[tuple[int, int, int, int], int] = {}
 
 
 def _held(op: int, row: int) -> tuple[int, ...]:
@@ -110,8 +111,8 @@ for _op, _second, _from in PAIRS:
     if _from and _second != NEGATIVE:
         _words += (9 - _from % UNSEEN,)  # the second row's other operand
     for _word in _words:
-        HELD[_op, _second, _from, _word] = PAIR[16] + len(PAIRS) + len(HELD)
-OPCODES = PAIR[16] + len(PAIRS) + len(HELD)
+        HELD_PAIRS[_op, _second, _from, _word] = PAIR[16] + len(PAIRS) + len(HELD) + len(HELD_PAIRS)
+OPCODES = PAIR[16] + len(PAIRS) + len(HELD) + len(HELD_PAIRS)
 assert OPCODES <= CODE
 
 # What may be paired: opcode -> (opcode of single elements, width)

@@ -136,8 +136,10 @@ def _tables() -> _Tables:
         for trio, k in op.PAIRS.items():
             pairs[wide, *trio] = start + k
     held, held_pairs = np.full((n, 4), -1, np.int32), np.full((n, n, 8, 8), -1, np.int32)
-    for row, k in op.HELD.items():
-        (held if len(row) == 2 else held_pairs)[row] = k
+    for one, k in op.HELD.items():
+        held[one] = k
+    for two, k in op.HELD_PAIRS.items():
+        held_pairs[two] = k
     return _Tables(which, width, hands, binary, commutes, pairs, held, held_pairs)
 
 
