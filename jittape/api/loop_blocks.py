@@ -15,7 +15,9 @@ from jittape.passes.opcodes import MOST_STEPS
 PLANNING = 2e7  # nanoseconds that planning takes; sweeps that would have saved as much pay for it
 WORKING_SET = 1 << 20  # bytes that a block's values may take
 FEW, MOST = 8, MOST_STEPS  # steps of a block
-PER_LOOP, PER_BLOCK = 120e3, 15e3  # nanoseconds of Python's time
+# nanoseconds: of Python, which a loop inside of the sweep (loop_inner.py) does without; of a block;
+# and of Python for each core that is swept
+PER_LOOP, PER_BLOCK, PER_CORE = 200e3, 4e3, 15e3
 KEPT = 8  # plans of a body, for as many lengths
 
 
@@ -42,11 +44,21 @@ def _parts(body: Body, saves: bool) -> Fission | None:
 
 def _gain(parts: Fission, n: int) -> float:
     """Nanoseconds of one sweep."""
-    return n * parts.saved - PER_LOOP - PER_BLOCK * -(-n // _most(parts))
+    swept = bool(parts.moving) and parts.coefficients is None
+    per_block = PER_BLOCK + (PER_CORE if swept else 0.0)
+    return n * parts.saved - PER_LOOP - per_block * -(-n // _most(parts))
 
 
 def _most(parts: Fission) -> int:
     return min(max(WORKING_SET // max(parts.nbytes, 1), FEW), MOST)
+
+
+def _steps(n: int, most: int) -> int:
+    """Steps of a block: such that none are left over, which would be a sweep of their own, if a
+    few blocks more can do that."""
+    least = -(-n // most)
+    blocks = next((k for k in range(least, least + 8) if n % k == 0), least)
+    return n // blocks
 
 
 def _plan(body: Body, n: int, saves: bool) -> Any:
@@ -54,7 +66,7 @@ def _plan(body: Body, n: int, saves: bool) -> Any:
         return None
     parts = _parts(body, saves)
     assert parts is not None
-    key = n // -(-n // _most(parts)), saves  # steps of a block
+    key = _steps(n, _most(parts)), saves
     plans = body.plans
     found = plans.get(key, 0.0)
     if isinstance(found, float):  # what it would have saved so far
