@@ -147,3 +147,66 @@ def test_isclose_takes_pythons_numbers_at_the_dtype_of_the_other():
     check_value(lambda x: np.isclose(x, 0.1, atol=0, rtol=0), x, others=(x[::-1],))
     check_value(lambda x: np.isclose(0.1, x, atol=0, rtol=0) | np.isclose(x, np.float64(0.2)), x)
     check_value(lambda x: np.allclose(x[0], 0.1, atol=0, rtol=0), x, others=(x,))
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        lambda x, y: np.vectorize(np.dot, signature="(n),(n)->()")(x, y),
+        lambda x, y: np.vectorize(np.outer, signature="(n),(m)->(n,m)")(x, y[0]),
+        lambda x, y: np.vectorize(lambda v, k=1.0: (v * k, v.sum()), signature="(n)->(n),()")(x),
+        lambda x, y: np.vectorize(lambda v, p: v @ p, excluded={1}, signature="(n)->()")(x, y[1]),
+        lambda x, y: np.vectorize(lambda a, b: a * b, otypes=[np.float32])(x, y),
+        lambda x, y: np.vectorize(lambda a: (a, a > 0), otypes=[complex, bool])(x),
+    ],
+)
+def test_vectorize_loops_over_what_its_signature_leaves(fun):
+    x = np.array([[0.3, -1.0, 2.0], [0.5, 0.1, -0.7]])
+    check(fun, x, x[::-1] * 1.5, order=1)
+
+
+def test_vectorize_refuses_what_does_not_fit_its_signature():
+    x = np.ones((2, 3))
+    calls = [
+        (lambda x: np.vectorize(np.dot, signature="(n),(n)->()")(x, x[:, :2]), "inconsistent size"),
+        (lambda x: np.vectorize(np.cumsum, signature="(n)->()")(x), "element with a sequence"),
+        (lambda x: np.vectorize(lambda v: (v, v), signature="(n)->(n)")(x), "number of outputs"),
+        (lambda x: np.vectorize(np.sum, signature="(n)->()")(x[:0]), "size 0"),
+    ]
+    for fun, text in calls:
+        for call in (fun, jittape.jit(fun)):
+            with pytest.raises(ValueError, match=text):
+                call(x)
+    with pytest.raises(TypeError, match="number of positional arguments"):
+        jittape.jit(lambda x: np.vectorize(np.dot, signature="(n),(n)->()")(x))(x)
+
+
+@pytest.mark.parametrize("name", ["quantile", "percentile", "nanquantile", "nanpercentile"])
+@pytest.mark.parametrize("method", ["linear", "lower", "hazen"])
+def test_quantiles_have_the_dtype_that_values_and_fractions_make(name, method):
+    f, scale = getattr(np, name), 100 if "percent" in name else 1
+    x = np.array([0.3, 2.5, 1.0, 4.0], np.float32)
+    given = (0.3, [0.1, 0.5], np.float64(0.3), np.array([0.1, 0.5]), np.float32(0.25), [0, 1])
+    for q in given:
+        if scale > 1:
+            q = [scale * v for v in q] if isinstance(q, list) else q * np.asarray(q).dtype.type(100)
+        check_value(lambda x, q=q: f(x, q, method=method), x, rtol=1e-6)
+    if method == "linear":
+        check_value(lambda q: f(x, q * scale), np.array([0.1, 0.5]), others=(np.array([0.2, 0.4]),))
+
+
+def test_counts_have_the_dtype_of_their_weights():
+    x = np.array([0.5, 1.5, 0.7, 2.0], np.float32)
+    for weights in (x, np.arange(4), np.ones(4, bool), np.ones(4)):
+        check_value(lambda x, w=weights: np.histogram(x, 3, weights=w), x)
+    check_value(lambda w: np.histogram(x, [0.0, 1.0, 3.0], weights=w), x)
+    check_value(lambda x: np.histogram(x, 3, density=True), x, rtol=1e-6)
+
+
+def test_quotients_are_rounded_as_by_numpy():
+    rng = np.random.default_rng(3)
+    for dtype in (np.float32, np.float64):
+        for _ in range(20):
+            u, v = rng.normal(size=6).astype(dtype), rng.normal(size=3).astype(dtype)
+            for got, want in zip(jittape.jit(np.polydiv)(u, v), np.polydiv(u, v), strict=True):
+                np.testing.assert_array_equal(got, want)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle import check
+from oracle import check, check_value
 
 import jittape
 from jittape.errors import TraceError
@@ -178,3 +178,12 @@ def test_filters(mode):
 def test_weights_and_widths_of_filters_may_be_traced():
     check(lambda s: nd.gaussian_filter(IMAGE, s, truncate=3.0), 0.83, value_rtol=1e-12)
     check(lambda w: nd.correlate(IMAGE, w), IMAGE[:3, :3], order=1, value_rtol=1e-12)
+
+
+def test_map_coordinates_has_the_dtype_of_its_image():
+    image, at = IMAGE.astype(np.float32), [[0.5, 1.2], [0.3, 1.7]]
+    for order in (0, 1):
+        check_value(lambda x, o=order: nd.map_coordinates(x, at, order=o), image, rtol=1e-6)
+        check_value(
+            lambda c, o=order: nd.map_coordinates(image, c, order=o), np.array(at), rtol=1e-6
+        )

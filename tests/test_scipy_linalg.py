@@ -173,3 +173,20 @@ def test_what_is_refused_names_the_option():
     with pytest.raises(TraceError):
         jittape.jit(lambda a: sl.schur(a)[0])(A)
     check_value(lambda a: sl.norm(a), A)
+
+
+@pytest.mark.filterwarnings("ignore:logm result may be inaccurate:RuntimeWarning")
+def test_what_scipy_does_in_double_precision():
+    a = A.astype(np.float32)
+    for f in (
+        lambda a: sl.det(a),
+        lambda a: sl.det(np.stack([a, a])),
+        lambda a: sl.det(a.astype(np.complex64)),
+        lambda a: sl.expm_frechet(a / 9, a),
+        lambda a: sl.solve_discrete_lyapunov(a / 9, a),
+        lambda a: sl.solve_discrete_lyapunov(a / 9, a, method="bilinear"),
+        lambda a: sl.logm(a),
+        lambda a: sl.logm(a.astype(np.complex64)),
+        lambda a: (sl.fractional_matrix_power(a, 0.5), sl.fractional_matrix_power(a, 2.0)),
+    ):
+        check_value(f, a, rtol=1e-4)

@@ -123,6 +123,14 @@ def test_special_functions_by_their_own_names(f):
     check(f, np.array([0.3, 0.7, 1.4]), value_rtol=1e-10, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["cauchy", "norm", "logistic", "gumbel_r", "laplace", "uniform"])
+def test_quantiles_of_the_upper_tail(name):
+    q = np.array([0.1, 0.4, 0.8])
+    d = getattr(st, name)
+    check(lambda q, m, s: d.isf(q, m, s), q, 0.3, 1.5, value_rtol=1e-12, rtol=1e-5)
+    check(lambda q, m, s: d.ppf(q, m, s), q, 0.3, 1.5, value_rtol=1e-12, rtol=1e-5)
+
+
 @pytest.mark.skipif(scipy_before(1, 15), reason="SciPy 1.15 has sph_harm_y")
 @pytest.mark.parametrize(
     "f",

@@ -117,11 +117,13 @@ def histogram(
     place = np.where(a == edges[-1], n - 1, place)
     inside = (a >= edges[0]) & (a <= edges[-1])
     place = np.clip(place, 0, n - 1)
-    one = 1.0 if weights is None else np.ravel(as_array(weights))
+    one: Any = 1.0 if weights is None else np.ravel(as_array(weights))
     kept = np.where(inside, one, 0.0)
     counts = np.bincount(place, weights=kept, minlength=n)
+    if weights is not None:
+        counts = counts.astype(one.dtype)
     if density:
-        return counts / np.diff(edges) / counts.sum(), edges
+        return counts / np.diff(edges).astype(np.float64) / counts.sum(), edges
     return (counts.astype(np.intp) if weights is None else counts), edges
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from jittape.functions.creation import as_array, holds_tracer, stacked
 from jittape.functions.join import concatenate
-from jittape.functions.shape import broadcast_to, moveaxis, ravel, to_shape
+from jittape.functions.shape import broadcast_to, moveaxis, to_shape
 from jittape.ops.declare import Case
 from jittape.tracing.dispatch import implements
 from jittape.tracing.patches import patch_numpy, switches
@@ -23,35 +24,77 @@ def _traced(x: Any) -> bool:
     return isinstance(x, Tracer) or (isinstance(x, (list, tuple)) and holds_tracer(x))
 
 
+_impl: Any = np.lib._function_base_impl  # type: ignore[attr-defined]
+
+
 class vectorize(np.vectorize):
     """np.vectorize that also calls its function on each element of traced arrays.
 
-    With traced arguments the function is called once per element of the broadcast arguments, and
-    its results (numbers, or tuples of numbers) are stacked; signature= is not supported there.
+    With traced arguments the function is called once per element of the broadcast arguments (with
+    signature=, per element of their leading axes), and its results, or tuples of results, are
+    stacked. Raises ValueError where NumPy does: size 0, or shapes that do not fit the signature.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not any(map(_traced, (*args, *kwargs.values()))):
             return super().__call__(*args, **kwargs)
-        if getattr(self, "signature", None) is not None:
-            raise TypeError(f"{here()}: vectorize with signature= is not recorded; use vmap")
         excluded = self.excluded or set()
         names: list[Any] = [*range(len(args)), *kwargs]
         values: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
         used = [n for n in names if n not in excluded]
         arrays = [as_array(values[n]) for n in used]
-        shape = np.broadcast_shapes(*[a.shape for a in arrays])
-        flat = [ravel(broadcast_to(a, shape)) for a in arrays]
-        if not flat or flat[0].size == 0:
+        lead, cores, sizes = _core_shapes(self, [a.shape for a in arrays])
+        count = math.prod(lead)
+        if not arrays or count == 0:
             raise ValueError("cannot call `vectorize` on size 0 inputs unless `otypes` is set")
+        flat = [
+            to_shape(broadcast_to(a, (*lead, *core)), (count, *core))
+            for a, core in zip(arrays, cores, strict=True)
+        ]
         results = []
-        for k in range(flat[0].size):
+        for k in range(count):
             call = {**values, **{n: a[k] for n, a in zip(used, flat, strict=True)}}
             positional = [call[i] for i in range(len(args))]
-            results.append(self.pyfunc(*positional, **{n: call[n] for n in kwargs}))
-        if isinstance(results[0], tuple):
-            return tuple(to_shape(as_array(list(r)), shape) for r in zip(*results, strict=True))
-        return to_shape(as_array(results), shape)
+            found = self.pyfunc(*positional, **{n: call[n] for n in kwargs})
+            results.append(found if isinstance(found, tuple) else (found,))
+        _check_results(self, results, sizes)
+        parts = [stacked([as_array(r) for r in part]) for part in zip(*results, strict=True)]
+        parts = [to_shape(part, (*lead, *part.shape[1:])) for part in parts]
+        types = getattr(self, "otypes", None) or "O" * len(parts)
+        parts = [p if t == "O" else p.astype(t) for p, t in zip(parts, types, strict=True)]
+        return tuple(parts) if isinstance(found, tuple) else parts[0]
+
+
+def _core_shapes(self: Any, shapes: list[tuple]) -> tuple[tuple, list[tuple], dict | None]:
+    """(the leading axes that are looped over, the core shape of each argument, the sizes of the
+    signature's axes, or None without a signature)"""
+    if getattr(self, "signature", None) is None:
+        return np.broadcast_shapes(*shapes), [()] * len(shapes), None
+    cores = self._in_and_out_core_dims[0]
+    if len(shapes) != len(cores):
+        raise TypeError(
+            f"wrong number of positional arguments: expected {len(cores)}, got {len(shapes)}"
+        )
+    # (the shapes are all that NumPy looks at)
+    lead, sizes = _impl._parse_input_dimensions([np.broadcast_to(0, s) for s in shapes], cores)
+    return lead, [tuple([sizes[d] for d in core]) for core in cores], sizes
+
+
+def _check_results(self: Any, results: list[tuple], sizes: dict | None) -> None:
+    """NumPy's ValueError where results do not fit the signature."""
+    if sizes is None:
+        return
+    cores = self._in_and_out_core_dims[1]
+    for found in results:
+        if len(found) != len(cores):
+            raise ValueError(
+                f"wrong number of outputs from pyfunc: expected {len(cores)}, got {len(found)}"
+            )
+        for result, core in zip(found, cores, strict=True):
+            shape = np.shape(result)
+            _impl._update_dim_sizes(sizes, np.broadcast_to(0, shape), core)
+            if len(shape) != len(core):
+                raise ValueError("setting an array element with a sequence.")
 
 
 class ndenumerate:

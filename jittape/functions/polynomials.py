@@ -1,4 +1,4 @@
-"""Polynomials from roots and their quotients, the Bessel function of np.kaiser, histograms of
+"""Polynomials from roots and their quotients, np.kaiser and its Bessel function, histograms of
 several variables: compositions as NumPy writes them."""
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ def polydiv(u: Any, v: Any) -> tuple[Any, Any]:
     u, v = np.atleast_1d(as_array(u)) + 0.0, np.atleast_1d(as_array(v)) + 0.0
     u = u.astype(np.result_type(u.dtype, v.dtype))
     m, n = u.size - 1, v.size - 1
-    q, r = [], u
+    # (rounded as by NumPy: which elements of the remainder vanish decides about its length)
+    q, r, scale = [], u, 1.0 / v[0]
     for k in range(m - n + 1):
-        q.append(r[k] / v[0])
+        q.append(scale * r[k])
         r = r - np.pad(q[-1] * v, (k, m - n - k))
     quotient = np.stack(q) if q else np.zeros(1, u.dtype)
     while r.shape[-1] > 1 and bool(np.allclose(r[0], 0, rtol=1e-14)):
@@ -68,6 +69,16 @@ def i0(x: Any) -> Any:
     small, large = np.where(near, x, 1.0), np.where(near, 9.0, x)
     series: Any = np.lib._function_base_impl  # type: ignore[attr-defined]
     return np.where(near, series._i0_1(small), series._i0_2(large))
+
+
+@implements(np.kaiser, cases=(Case((4, 2.5)), Case((1, 2.0), name="one")))
+def kaiser(M: Any, beta: Any) -> Any:
+    m = int(M)
+    if m == 1:
+        return np.ones(1)
+    n = (np.arange(0, m) - (m - 1) / 2.0) / ((m - 1) / 2.0)
+    beta = as_array(beta)
+    return i0(beta * np.sqrt(1 - n**2.0)) / i0(beta)
 
 
 _XY = np.array([[0.1, 0.4, 0.9, 1.6], [1.0, 0.2, 0.3, 0.9]]).T

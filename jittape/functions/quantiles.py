@@ -49,17 +49,27 @@ def _counted(rows: Any) -> Any:
     return cast(np.sum(present, axis=-1, keepdims=True), np.dtype(np.float64))
 
 
-def _read(rows: Any, at: Any) -> Any:
-    """rows at a fractional position (..., 1) along the last axis, between its two neighbours."""
+def _kind(name: str, dtype: np.dtype, q: Any, method: str) -> np.dtype:
+    """The dtype of results: q in double precision makes doubles of single numbers, where NumPy
+    interpolates and does not take q for a Python number (its versions differ)."""
+    if dtype == np.float64:
+        return dtype
+    like = np.zeros(q.shape, q.dtype) if isinstance(q, Tracer) else q
+    return np.asarray(getattr(np, name)(np.zeros(2, dtype), like, method=method)).dtype
+
+
+def _read(rows: Any, at: Any, kind: np.dtype) -> Any:
+    """rows at a fractional position (..., 1) along the last axis, between its two neighbours, as
+    numbers of this kind."""
     n = rows.shape[-1]
     low = np.clip(np.floor(at), 0.0, max(n - 2.0, 0.0))
-    part = cast(at - low, rows.dtype)[..., 0]
+    part = cast(at - low, kind)[..., 0]
     place = low.astype(np.int64)
     if place.ndim == 1 and rows.ndim > 1:
         place = np.broadcast_to(place, (*rows.shape[:-1], 1))
     first = along(rows, place, rows.ndim - 1)[..., 0]
     if n == 1:
-        return first
+        return cast(first, kind)
     second = along(rows, place + 1, rows.ndim - 1)[..., 0]
     # (NaN where there are no numbers at all; else what follows the last number has no part)
     between = e.where(e.equal(part, 0), rows.dtype.type(0), second - first)
@@ -139,7 +149,7 @@ def _quantile(scale: float, name: str, nan: bool = False) -> Callable:
                 f"{here()}: {name} with method={method!r} is not recorded; use one of "
                 f"{sorted(set(_POSITIONS) - {'closest_observation'})}"
             )
-        q = as_array(q)
+        given, q = q, as_array(q)
         fractions = cast(q, np.dtype(np.float64)) / scale
         if not ((fractions >= 0) & (fractions <= 1)).all():
             raise ValueError(f"{name}: q must lie between 0 and {scale:g}")
@@ -150,18 +160,20 @@ def _quantile(scale: float, name: str, nan: bool = False) -> Callable:
         if not n:
             raise TraceError(f"{here()}: {name} of no elements is not recorded")
         counts = _counted(rows) if nan else n
+        kind = _kind(name, rows.dtype, given, method)
         found = []
         for f in np.reshape(fractions, (-1,)):
             at = _POSITIONS[method](f, counts)
             # (not by np.clip, which shares the derivative by a traced q at the ends)
             at = np.where(at < 0.0, 0.0, np.where(at > counts - 1.0, counts - 1.0, at))[()]
             if isinstance(at, Tracer):
-                value = _read(rows, np.reshape(at, (-1,)) if not at.ndim else at)
+                value = _read(rows, np.reshape(at, (-1,)) if not at.ndim else at, kind)
             else:
                 low = int(at)
                 value, part = rows[..., low], at - low
                 if part:
-                    value = value + (rows[..., low + 1] - value) * rows.dtype.type(part)
+                    value = value + (rows[..., low + 1] - value) * kind.type(part)
+                value = cast(value, kind)
             value = value if nan else _nan_through(value, rows)
             found.append(np.reshape(value, kept) if keepdims is True else value)
         if not fractions.ndim:

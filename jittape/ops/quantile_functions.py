@@ -190,6 +190,14 @@ _private(
     domain=(_P, (-1.0, 1.0), _HALF),
 )
 
+_private(
+    "_cauchy_isf",
+    lambda y, p, m, s: -pi * s * (1.0 + np.square((y - m) / s)),
+    lambda y, p, m, s: 1.0,
+    lambda y, p, m, s: (y - m) / s,
+    domain=(_P, (-1.0, 1.0), _HALF),
+)
+
 # -- inverses of powers, Lambert's W, w(z), elliptic integrals -----------------------------------
 
 

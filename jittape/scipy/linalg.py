@@ -97,8 +97,9 @@ def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
 
 
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """Determinant of square matrices. As scipy.linalg.det."""
-    return np.linalg.det(a)
+    """Determinant of square matrices, in double precision. As scipy.linalg.det."""
+    y = np.linalg.det(a)
+    return y.astype(np.result_type(y.dtype, np.float64))
 
 
 def solve(

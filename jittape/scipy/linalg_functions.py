@@ -15,6 +15,7 @@ from jittape.ops.product import matmul
 from jittape.ops.shape import reshape
 from jittape.scipy.linalg_factors import refuse
 from jittape.scipy.names import functions_of
+from jittape.tracing.tracer import Tracer
 
 # -- functions of matrices -----------------------------------------------------------------------
 
@@ -31,9 +32,10 @@ def sqrtm(A: Any, disp: Any = True, blocksize: Any = None) -> Any:
 
 
 def logm(A: Any, disp: Any = True) -> Any:
-    """Principal logarithm of square matrices. As scipy.linalg.logm."""
+    """Principal logarithm of square matrices, in double precision. As scipy.linalg.logm."""
     refuse("logm", disp=disp is not True and disp is not None)
-    return _of_matrix("logm", A)
+    a = matrices("logm", A, square=True)
+    return _of_matrix("logm", a.astype(np.result_type(a.dtype, np.float64)))
 
 
 def signm(A: Any, disp: Any = True) -> Any:
@@ -47,9 +49,9 @@ def signm(A: Any, disp: Any = True) -> Any:
 def fractional_matrix_power(A: Any, t: Any) -> Any:
     """A^t = exp(t log A). As scipy.linalg.fractional_matrix_power."""
     a = matrices("fractional_matrix_power", A, square=True)
-    if isinstance(t, int):
-        return np.linalg.matrix_power(a, t)
-    return ops.expm(t * _of_matrix("logm", a))
+    if not isinstance(t, Tracer) and t == int(t):
+        return np.linalg.matrix_power(a, int(t))
+    return ops.expm(t * logm(a))
 
 
 def expm_frechet(
@@ -57,6 +59,7 @@ def expm_frechet(
 ) -> Any:
     """(expm(A), the derivative of expm at A along E). As scipy.linalg.expm_frechet."""
     a, e = inexact(A, E)
+    a = a.astype(np.result_type(a.dtype, np.float64))  # (as SciPy does)
     found = ops._frechet(matrices("expm_frechet", a, square=True), e)
     return (ops.expm(a), found) if compute_expm else found
 
@@ -120,8 +123,9 @@ def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
 
 def solve_discrete_lyapunov(a: Any, q: Any, method: Any = None) -> Any:
     """x with a x a^H - x + q = 0, as one system of n^2 unknowns below n = 10, and by the bilinear
-    transform above. As scipy.linalg.solve_discrete_lyapunov."""
+    transform above; in double precision. As scipy.linalg.solve_discrete_lyapunov."""
     a, q = inexact(a, q)
+    a = a.astype(np.result_type(a.dtype, np.float64))
     n = a.shape[-1]
     if method == "direct" or (method is None and n < 10):
         left = np.eye(n * n, dtype=a.dtype) - np.kron(a, np.conjugate(a))

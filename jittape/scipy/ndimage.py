@@ -305,6 +305,7 @@ def map_coordinates(
         )
     if mode not in _PADS:
         raise RuntimeError(f"boundary mode {mode!r} is not supported")
+    kind = inexact(as_array(input))[0].dtype
     x, c = inexact(as_array(input), as_array(coordinates))
     x = on_tape(x)
     if c.shape[0] != x.ndim:
@@ -336,7 +337,7 @@ def map_coordinates(
             value = np.where(absent, cval, value)
         total = total + (value if weight is None else value * weight)
     total = np.where(outside, cval, total) if mode == "constant" else total
-    return _cast(total, x, output)
+    return _cast(total.astype(kind), x, output)
 
 
 maximum_filter = _extremum("max")

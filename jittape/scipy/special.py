@@ -210,7 +210,8 @@ def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:
     if exact or extend != "zero":
         raise TraceError(f"{here()}: factorial with exact= or extend= is not recorded")
     inside = n >= 0
-    return np.where(inside, sp.gamma(np.where(inside, n, 0.0) + 1.0), 0.0)
+    y = np.where(inside, sp.gamma(np.where(inside, n, 0.0) + 1.0), 0.0)
+    return y.astype(np.float64) if y.ndim else y  # (SciPy fills doubles, except by numbers)
 
 
 def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> Any:

@@ -159,7 +159,7 @@ class PatchedMathOfMany(PatchedMath):
 _CREATE = """
 zeros empty ones full zeros_like empty_like ones_like full_like array asarray asanyarray
 ascontiguousarray asfortranarray copy arange linspace logspace geomspace eye identity diag
-diagflat tri tril triu vander fromfunction fromiter tile repeat meshgrid indices concatenate
+diagflat tri tril triu vander kaiser fromfunction fromiter tile repeat meshgrid indices concatenate
 stack vstack hstack column_stack where outer roll reshape
 """
 _numpy: dict[str, Any] = {name: PatchedNumpy(getattr(np, name)) for name in _CREATE.split()}
