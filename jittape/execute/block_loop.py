@@ -30,9 +30,9 @@ def _swept(stage, k, threshold):
 
 @exported
 def block_loop(control, threshold):
-    """control: block and part to go on with, number of blocks, whether to return after each;
-    addresses of the stages before and after (0: none); numbers of the recurrence (0: there is no
-    core, -1: it is Python's), address of its table, steps of a block.
+    """control: block and part to go on with, block to stop before; addresses of the stages before
+    and after (0: none); numbers of the recurrence (0: there is no core, -1: it is Python's),
+    address of its table, steps of a block.
 
     Returns 0; or -1 where Python is to do the core of the block; or the status of a sweep that
     stopped. The words say what comes after that."""
@@ -42,28 +42,26 @@ def block_loop(control, threshold):
     while k < load8(control + 16):
         if part == 0:
             part = 1
-            stage = load8(control + 32)
+            stage = load8(control + 24)
             if stage:
                 status = _swept(stage, k, threshold)
                 if status:
                     break
         if part == 1:
             part = 2
-            m = load8(control + 48)
-            if m and (m < 0 or run_recurrence(m, load8(control + 56), load8(control + 64))):
+            m = load8(control + 40)
+            if m and (m < 0 or run_recurrence(m, load8(control + 48), load8(control + 56))):
                 status = -1
                 break
         if part == 2:
             part = 3
-            stage = load8(control + 40)
+            stage = load8(control + 32)
             if stage:
                 status = _swept(stage, k, threshold)
                 if status:
                     break
         part = 0
         k += 1
-        if load8(control + 24):
-            break
     store8(control, k)
     store8(control + 8, part)
     return status

@@ -23,6 +23,7 @@ from jittape.types import Aval
 # Of block_loop: its status where the core is to be done here; what of a block has been begun
 _PYTHON = -1
 _BEFORE, _AFTER = 1, 3
+_UNBROKEN = 256  # blocks between two chances of Python's, an interrupt's for instance
 
 
 @dataclass(frozen=True)
@@ -242,10 +243,10 @@ class _Call:
             ],
             np.int64,
         )
-        self.each = job.progress is not None or job.saved is not None
+        self.blocks = blocks
         self.words = np.array(
             [
-                0, 0, blocks, self.each,
+                0, 0, 0,
                 *[data_address(s.words) if s else 0 for s in (self.before, self.after)],
                 -1 if plan.core else plan.numbers, data_address(self.table), size,
             ],
@@ -257,9 +258,11 @@ class _Call:
     def sweep(self) -> list[np.ndarray]:
         """The carry after the last block."""
         at, words = data_address(self.words), self.words
-        blocks = int(words[2])
+        job = self.job
+        at_once = _UNBROKEN if job.progress is None and job.saved is None else 1
         k = 0
-        while k < blocks:
+        while k < self.blocks:
+            words[2] = min(self.blocks, k + at_once)
             status = self.drive(at, threshold())
             k, part = words[:2].tolist()
             if status == _PYTHON and self.plan.core:
@@ -270,9 +273,9 @@ class _Call:
                 stage = self.before if part == _BEFORE else self.after
                 assert stage is not None
                 stage.resume(k, status)
-            elif self.each:
+            else:
                 self.done(k)
-        return self.carry_before(blocks)
+        return self.carry_before(self.blocks)
 
     def carry_before(self, k: int) -> list[np.ndarray]:
         """What has been swept are the blocks before the k-th."""
