@@ -76,6 +76,8 @@ class _Number:
         return -self + other
 
     def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, _Vertex):
+            return NotImplemented
         return _Number(el.divide, self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
@@ -179,7 +181,8 @@ def _on_symbols(program: Tape, n: int) -> dict[int, np.ndarray]:
         name = "multiply" if s.op.name == "amul" else s.op.name
         if name not in _LINEAR:
             raise _NotAffine
-        given = [values[v] if on[v] else _numbers(program, v) for v in program.operands(i)]
+        operands = [values[v] if on[v] else _numbers(program, v) for v in program.operands(i)]
+        given = [x[()] for x in operands]  # a symbol for a number: arrays would be stored whole
         evaluate = np.multiply if name == "multiply" else s.op.evaluate
         found = np.empty(s.out.shape, object)
         found[...] = evaluate(*given, **s.kwargs)
