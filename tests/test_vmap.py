@@ -196,6 +196,49 @@ def test_branch_on_an_unbatched_value():
         np.testing.assert_array_equal(mapped(x, flag), fun(x, flag))
 
 
+def test_captured_masks_and_positions_have_values():
+    state = {
+        "mask": np.array([True, False, True]),
+        "order": np.array([2, 0, 1]),
+        "bins": np.array([0, 2, 2]),
+    }
+    xs = RNG.normal(size=(4, 3))
+    functions = [
+        lambda x: x[state["mask"]],
+        lambda x: np.compress(state["mask"], np.outer(x, x), axis=0),
+        lambda x: np.choose(state["order"], [x, x * x, np.sin(x)]),
+        lambda x: np.bincount(state["bins"], weights=x),
+        lambda x: np.histogram([0.1, 0.5, 0.7], 3, weights=x)[0],
+        lambda x: np.percentile(np.outer(x, x), [10, 50], axis=0),
+        lambda x: np.geomspace(x[0] ** 2, 10.0, 5),
+    ]
+    for fun in functions:
+        check(fun, xs)
+        check(lambda x, fun=fun: vmap(fun)(np.stack([x, 2 * x])), xs)
+    mapped = vmap(functions[0])
+    for mask in ([True, False, True], [False, True, True], [False, True, False]):
+        state["mask"][:] = mask
+        np.testing.assert_array_equal(mapped(xs), xs[:, mask])
+    mapped = vmap(lambda x: x * 2 if state["mask"].all() else x)
+    for all_true in (False, True, False):
+        state["mask"][:] = all_true
+        np.testing.assert_array_equal(mapped(xs), xs * (2 if all_true else 1))
+
+
+def test_positions_of_a_batch_are_checked_along_their_axis():
+    matrices = RNG.normal(size=(4, 3, 2))
+    check(lambda m: np.take_along_axis(m, np.argsort(m, axis=1), axis=1), matrices)
+    check(lambda m: np.take_along_axis(m, np.argsort(m, axis=0)[::-1], axis=0), matrices)
+    taken = vmap(lambda m, i: np.take_along_axis(m, i, axis=1))
+    inside = np.array([[[0], [1], [-1]]] * 4)
+    want = np.take_along_axis(matrices, inside, axis=2)
+    for _ in range(2):
+        np.testing.assert_array_equal(taken(matrices, inside), want)
+    for _ in range(2):
+        with pytest.raises(IndexError):
+            taken(matrices, np.where(inside == 1, 2, inside))
+
+
 def test_refusals():
     x = np.ones((3, 2))
     with pytest.raises(ValueError, match="different sizes"):

@@ -61,6 +61,7 @@ def vmap(fun: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Transformed:
         axes += [0 if np.ndim(_shaped(x)) else None for x in leaves[n_positional:]]
         size, operands = _split(leaves, axes, name)
         trace = Trace(name, concrete=False, remedy=BRANCH_REMEDY)
+        trace.of_batch = True
         with np.errstate(all="ignore"), trace:
             traced = list(leaves)
             for i, x in operands.items():

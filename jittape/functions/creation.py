@@ -38,11 +38,15 @@ def holds_tracer(x: Any) -> bool:
 
 
 def constant(x: np.ndarray, live: bool) -> Tracer:
-    """A captured array as a tracer of the innermost open trace.
+    """A captured array as a tracer of the innermost open trace; while vmap records an element, of
+    the trace around it, where its value is known and can be guarded.
 
     live: the array is the user's own, so that each sweep reads its memory anew.
     """
-    trace = open_traces()[-1]
+    traces = open_traces()
+    trace = traces[-1]
+    while trace.of_batch and trace.level:
+        trace = traces[trace.level - 1]
     x = tracers.settled(x)
     return Tracer(trace, trace.add_const(x, live=live), aval_of(x), tracers.value_of(x))
 

@@ -41,11 +41,19 @@ def live(indices: Any) -> Any:
     return constant(a, live=True) if a is indices and not isinstance(a, Tracer) and a.ndim else a
 
 
-def guard_inside(idx: Any, n: int) -> None:
-    """Record that these indices lie in 0..n-1, where a larger array is read through them."""
-    if isinstance(idx, Tracer):
-        inside = e.logical_and(e.greater_equal(idx, 0), e.less(idx, n))
-        guard_true(np.all(inside), expected=True)
+def kept_inside(flat: Any, idx: Any, n: int, size: int) -> Any:
+    """Positions `flat` in an array of this size, which indices 0..n-1 lead to.
+
+    That idx are such is a guard; in a program for many elements, others lead beyond the array, so
+    that the sweep raises IndexError.
+    """
+    if not isinstance(idx, Tracer):
+        return flat
+    inside = e.logical_and(e.greater_equal(idx, 0), e.less(idx, n))
+    if not idx._trace.concrete:
+        return e.where(inside, flat, np.int64(size))
+    guard_true(np.all(inside), expected=True)
+    return flat
 
 
 @implements(
@@ -84,9 +92,11 @@ def _take(
     return take(self, indices, axis, out, mode)
 
 
-def along(a: Any, idx: Any, axis: int) -> Any:
-    """Elements at non-negative indices along an axis, other axes running in parallel."""
+def along(a: Any, idx: Any, axis: int, exact: bool = True) -> Any:
+    """Elements at non-negative indices along an axis, other axes running in parallel. exact: they
+    are known to lie inside."""
     shape = a.shape
+    given = idx
     strides = [int(np.prod(shape[i + 1 :])) for i in range(a.ndim)]
     offsets = np.zeros((1,) * a.ndim, np.int64)
     for i, (n, stride) in enumerate(zip(shape, strides, strict=True)):
@@ -97,6 +107,8 @@ def along(a: Any, idx: Any, axis: int) -> Any:
         idx = e.multiply(idx, np.int64(strides[axis]))
     if a.size > shape[axis]:
         idx = e.add(idx, offsets)
+    if not exact:
+        idx = kept_inside(idx, given, shape[axis], a.size)
     return ops.take(to_shape(a, (a.size,)), idx)
 
 
@@ -120,9 +132,7 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     if idx.dtype.kind == "b":
         raise IndexError("`indices` must be an integer array")
     idx, exact = non_negative(idx, a.shape[axis], axis)
-    if not exact and a.ndim > 1:
-        guard_inside(idx, a.shape[axis])
-    return along(a, idx, axis)
+    return along(a, idx, axis, exact or a.ndim == 1)
 
 
 @implements(

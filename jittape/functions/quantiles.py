@@ -150,7 +150,7 @@ def _quantile(scale: float, name: str, nan: bool = False) -> Callable:
                 f"{sorted(set(_POSITIONS) - {'closest_observation'})}"
             )
         given, q = q, as_array(q)
-        fractions = cast(q, np.dtype(np.float64)) / scale
+        fractions = (q if q.dtype == np.float64 else q.astype(np.float64)) / scale
         if not ((fractions >= 0) & (fractions <= 1)).all():
             raise ValueError(f"{name}: q must lie between 0 and {scale:g}")
         if operand(a).dtype.kind == "c":

@@ -12,7 +12,7 @@ from jittape.functions.select import promoted
 from jittape.functions.shape import moveaxis, to_shape
 from jittape.ops.declare import Case
 from jittape.tracing.dispatch import implements
-from jittape.tracing.tracer import cast
+from jittape.tracing.tracer import Tracer, cast
 
 
 @implements(
@@ -94,8 +94,9 @@ def geomspace(
     start, stop = as_array(start), as_array(stop)
     if start.dtype.kind == "c" or stop.dtype.kind == "c":
         raise TypeError("geomspace of traced complex numbers is not recorded; use exp and linspace")
-    if np.any(start == 0) or np.any(stop == 0):
-        raise ValueError("Geometric sequence cannot include zero")
+    for end in (start, stop):  # (in a program for many elements there are NaN instead)
+        if (not isinstance(end, Tracer) or end._trace.concrete) and np.any(end == 0):
+            raise ValueError("Geometric sequence cannot include zero")
     sign = np.sign(start)
     logs = linspace(np.log10(np.abs(start)), np.log10(np.abs(stop)), num, endpoint)
     y = np.power(10.0, logs) * sign

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jittape.functions.creation import as_array, numeric
-from jittape.functions.gather import guard_inside, live_mask, nonzero, truth
+from jittape.functions.gather import live_mask, nonzero, truth
 from jittape.functions.index import index_update
 from jittape.functions.shape import broadcast_to, to_shape
 from jittape.ops import elementwise as e
@@ -84,7 +84,6 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     if mode == "raise":
         if np.any((idx < 0) | (idx >= n)):
             raise ValueError("invalid entry in choice array")
-        guard_inside(idx, n)
     else:
         idx = np.remainder(idx, n) if mode == "wrap" else np.minimum(np.maximum(idx, 0), n - 1)
     result = options[-1]

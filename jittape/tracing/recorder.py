@@ -94,8 +94,8 @@ class Trace(Rows):
     """
 
     __slots__ = (
-        "name", "concrete", "of_user", "differentiated", "remedy", "open", "fast", "level",
-        "thread", "frame", "start", "code_ids", "foreign_codes", "inputs", "captured",
+        "name", "concrete", "of_user", "of_batch", "differentiated", "remedy", "open", "fast",
+        "level", "thread", "frame", "start", "code_ids", "foreign_codes", "inputs", "captured",
         "captured_ids", "consts", "const_ids", "literals", "flats", "samples", "held", "snapshots",
         "volatile", "refused", "captures", "__weakref__",
     )  # fmt: skip
@@ -105,6 +105,7 @@ class Trace(Rows):
         self.name = name
         self.concrete = concrete
         self.of_user = concrete or bool(remedy)  # a user's function runs in it, no rule of ours
+        self.of_batch = False  # it stands for each element of a batch, or is within such a one
         self.differentiated = False  # the inputs' derivatives are being taken
         self.remedy = remedy or "a derivative rule may not look at values"
         self.open = False
@@ -136,6 +137,8 @@ class Trace(Rows):
     def __enter__(self) -> Trace:
         traces = _stack.traces
         if traces and not traces[-1].concrete:
+            if self.concrete:
+                self.of_batch = traces[-1].of_batch
             self.concrete, self.remedy = False, traces[-1].remedy
         self.level = len(traces)
         try:
