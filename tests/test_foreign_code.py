@@ -16,11 +16,13 @@ def test_errors_of_compiled_code_get_a_note():
     linear = pytest.importorskip("scipy.sparse.linalg")
     clusters = pytest.importorskip("scipy.cluster.vq")
     graphs = pytest.importorskip("scipy.sparse.csgraph")
+    rotation = pytest.importorskip("scipy.spatial.transform").Rotation
     lu = linear.splu(sp.eye(5).tocsc())
     for f, name in (
         (lambda x: clusters.vq(x, X)[1].sum(), "vq"),
         (lambda x: graphs.shortest_path(np.outer(x, x)).sum(), "shortest_path"),
         (lambda x: lu.solve(x).sum(), "compiled code"),
+        (lambda x: rotation.from_rotvec(x[:3]).as_matrix(), "rotation"),
         (lambda x: statistics.mean(x), "statistics.mean"),
     ):
         with pytest.raises((TypeError, ValueError)) as told:

@@ -102,6 +102,10 @@ def test_formulas_that_walk_over_elements_get_arguments_of_one_shape():
         lambda x: st.ttest_1samp(x, 0.3)[0], lambda x: st.gaussian_kde(SAMPLE)(x),
         lambda x: st.gaussian_kde(SAMPLE).logpdf(x),
         lambda x: st.gaussian_kde(X.T, weights=[1, 2, 1, 1]).evaluate(x[:3]),
+        lambda x: st.gaussian_kde(x)(0.5 * x[:2]),
+        lambda x: st.gaussian_kde(np.stack([x, x[::-1] ** 2])).logpdf([0.3, 0.8]),
+        lambda x: st.gaussian_kde(SAMPLE, bw_method=x[0])([0.3, 0.8]),
+        lambda x: st.gaussian_kde(SAMPLE, bw_method="silverman", weights=x).pdf(0.7),
     ],
 )  # fmt: skip
 def test_statistics_of_samples(f):

@@ -130,7 +130,9 @@ def _interpolant(
 METHODS = (
     _stats("rv_continuous", _same("logpdf pdf cdf logcdf sf logsf")),
     _stats("rv_discrete", _same("logpmf pmf")),
-    _stats("gaussian_kde", _KDE),
+    Methods(
+        "scipy.stats", "stats", "gaussian_kde", _KDE, holding=("dataset", "covariance", "_weights")
+    ),
     _stats("skewnorm", {"_cdf": "skewnorm_cdf"}, needs=("scipy.special._ufuncs", "_skewnorm_cdf")),
     Methods("scipy.sparse", "sparse", "_base._spbase", _PRODUCTS, subclasses=True),
     *_interpolant(
@@ -153,7 +155,9 @@ METHODS = (
 # it. module -> (the modules of that code, NumPy's functions as it has them)
 FILLED = {
     "scipy.stats": (
-        ("scipy.stats._distn_infrastructure", "scipy.stats._stats_py", "scipy.stats._morestats"),
+        tuple(
+            f"scipy.stats.{m}" for m in "_distn_infrastructure _stats_py _morestats _kde".split()
+        ),
         ("zeros", "ones", "empty", "array", "asarray"),
     )
 }

@@ -108,7 +108,8 @@ def skewnorm_cdf(self: Any, x: Any, a: Any) -> Any:
 
 
 def kde_log(self: Any, points: Any) -> Any:
-    """log density of a gaussian_kde of plain data at traced points (d, m), or (m,) for d = 1."""
+    """log density of a gaussian_kde at points (d, m), or (m,) for d = 1; they, the samples, their
+    weights and the bandwidth may be traced."""
     points = np.atleast_2d(as_array(points))
     if points.shape[0] != self.d:
         if points.shape != (1, self.d):
@@ -117,8 +118,8 @@ def kde_log(self: Any, points: Any) -> Any:
     whiten = np.linalg.inv(np.linalg.cholesky(self.covariance))
     at, data = np.matmul(whiten, points), np.matmul(whiten, self.dataset)
     distance = np.sum(np.square(at[:, :, None] - data[:, None, :]), axis=0)
-    scale = 0.5 * np.linalg.slogdet(2 * np.pi * np.asarray(self.covariance))[1]
-    return logsumexp(-0.5 * distance, axis=1, b=np.asarray(self.weights)) - scale
+    scale = 0.5 * np.linalg.slogdet(2 * np.pi * as_array(self.covariance))[1]
+    return logsumexp(-0.5 * distance, axis=1, b=as_array(self.weights)) - scale
 
 
 def kde(self: Any, points: Any) -> Any:

@@ -13,6 +13,7 @@ import dis
 import linecache
 import math
 import os
+import re
 import sys
 import warnings
 from typing import Any
@@ -227,7 +228,7 @@ def explain(error: BaseException) -> None:
     tb = error.__traceback__
     user: Any = None
     foreign: Any = None
-    handed = "not Tracer" in str(error) or "not 'Tracer'" in str(error)
+    handed = re.search(r"\b(not|got) '?\w*Tracer", str(error)) is not None
     while tb is not None:
         frame = tb.tb_frame
         if not _is_foreign(frame):
