@@ -74,6 +74,10 @@ FORMS = {
     "solve": lambda: np.repeat(np.linalg.solve(M, M[0]), 2),
     "flat": lambda: U.flat[:],
     "field": lambda: RECORDS["u"].copy(),
+    "named tuple": lambda: np.repeat(np.linalg.eigh(M)[0], 2),
+    "of numbers": lambda: np.fromstring("1 2 3 4 5 6", sep=" "),
+    "of a buffer": lambda: np.frombuffer(bytes(48)).copy(),
+    "generator": lambda: np.random.default_rng(1).normal(size=6),
     "of a list": lambda: np.exp([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]),
 }
 
@@ -93,6 +97,22 @@ def test_whatever_is_made_of_a_captured_array(form):
         return u * np.arange(1, 7).astype(u.dtype)
 
     check(f, np.array([0.7, 1.3]))
+
+
+def test_what_compiled_code_makes_of_it():
+    import numba
+
+    scipy = pytest.importorskip("scipy.linalg")
+
+    twice = numba.njit(lambda a: a * 2)
+
+    def f(x):
+        u, m = twice(U), scipy.inv(M)
+        u[0] = x
+        m[0] = x * x
+        return u, m
+
+    check(f, 0.8)
 
 
 def test_changed_between_calls():

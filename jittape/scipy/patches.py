@@ -22,9 +22,9 @@ from jittape.errors import JittapeWarning
 from jittape.ops.declare import original as own
 from jittape.scipy import names
 from jittape.tracing import patches
-from jittape.tracing.buffers import holds, settled
+from jittape.tracing.buffers import buffers_of, holds, settled
 from jittape.tracing.dispatch import arrivals
-from jittape.tracing.recorder import open_traces
+from jittape.tracing.recorder import FOREIGN, open_traces
 from jittape.tracing.tracer import Tracer
 
 
@@ -46,7 +46,10 @@ class PatchedSciPy(patches.Patched):
         if open_traces() and (holds(args) or (kwargs and holds([*kwargs.values()]))):
             args = tuple([settled(a) for a in args])
             return recorder(self.part, self.name)(*args, **kwargs)
-        return self.original(*args, **kwargs)
+        result = self.original(*args, **kwargs)
+        if not open_traces() or sys._getframe(1).f_code.co_filename.startswith(FOREIGN):
+            return result
+        return buffers_of(result, (*args, *kwargs.values()))  # for the user's code to write to
 
     def __reduce__(self) -> Any:
         return getattr, (sys.modules[self.original.__module__], self.original.__name__)

@@ -278,6 +278,8 @@ def buffers_of(result: Any, args: Any = ()) -> Any:
         return result.view(Buffer)
     if type(result) is tuple or type(result) is list:
         return type(result)([buffers_of(r, args) for r in result])
+    if isinstance(result, tuple) and hasattr(result, "_make"):  # what np.linalg.eigh gives
+        return result._make([buffers_of(r, args) for r in result])
     return result
 
 

@@ -32,7 +32,7 @@ _LOOKED_AT = {"COMPARE_OP", "FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC",
 _UNKNOWN = object()
 UNSEEN = (
     "whose writes jittape does not see: it was made by compiled code that is not recorded "
-    "(np.frombuffer, a function of SciPy), or is held by an object that jittape does not look "
+    "(np.ndarray(4), a method of SciPy's), or is held by an object that jittape does not look "
     "into; write to a copy that np.array(...) makes inside of the traced function"
 )
 # instructions that write to an array, or to a part of one

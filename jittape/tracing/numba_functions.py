@@ -13,11 +13,25 @@ from typing import Any
 import numpy as np
 
 from jittape.tracing import patches
-from jittape.tracing.buffers import holds
+from jittape.tracing.buffers import buffers_of, holds
 from jittape.tracing.reach import reach_function
 from jittape.tracing.recorder import open_traces
 
 _patched: list[tuple[type, Any]] = []
+
+
+def _made(result: Any, args: list) -> Any:
+    """What compiled code has made of plain arguments, for the user's code to write to."""
+    if type(result) is tuple:
+        return tuple([_made(r, args) for r in result])
+    if type(result) is np.ndarray:
+        for a in args:
+            if isinstance(a, (list, tuple)):
+                return result
+            if isinstance(a, np.ndarray) and np.may_share_memory(a, result):
+                return result
+        return buffers_of(np.array(result))  # (Numba's memory is not NumPy's)
+    return result
 
 
 def _on() -> None:
@@ -34,7 +48,7 @@ def _on() -> None:
             reach_function(self.py_func)
             return self.py_func(*args, **kwargs)
         plain = [a.view(np.ndarray) if isinstance(a, np.ndarray) else a for a in args]
-        return compiled(self, *plain, **kwargs)
+        return _made(compiled(self, *plain, **kwargs), [*plain, *kwargs.values()])
 
     dispatcher.__call__ = call
     _patched.append((dispatcher, call))

@@ -161,6 +161,7 @@ zeros empty ones full zeros_like empty_like ones_like full_like array asarray as
 ascontiguousarray asfortranarray copy arange linspace logspace geomspace eye identity diag
 diagflat tri tril triu vander kaiser fromfunction fromiter tile repeat meshgrid indices concatenate
 stack vstack hstack column_stack where outer roll reshape
+frombuffer fromstring fromfile load loadtxt genfromtxt
 """
 _numpy: dict[str, Any] = {name: PatchedNumpy(getattr(np, name)) for name in _CREATE.split()}
 _math: dict[str, Any] = {}
