@@ -161,12 +161,13 @@ class Buffer(np.ndarray):
         result = getattr(ufunc, method)(*[plain(x) for x in inputs], **kwargs)
         if out:
             return out if len(out) > 1 else out[0]
-        return buffers_of(result, inputs)
+        return buffers_of(result, inputs) if open_traces() else result
 
     def __array_function__(self, func: Callable, types: Any, args: Any, kwargs: Any) -> Any:
         if any(t is TracedBuffer or not issubclass(t, np.ndarray) for t in types):
             return function_call(func, args, kwargs)
-        return buffers_of(super().__array_function__(func, types, args, kwargs), args)
+        result = super().__array_function__(func, types, args, kwargs)
+        return buffers_of(result, args) if open_traces() else result
 
     def _as_const(self) -> np.ndarray:
         """What the tape captures: a copy of the present content, as it may change later on.
