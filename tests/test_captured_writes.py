@@ -293,7 +293,7 @@ def test_captured_arrays_are_what_they_were():
         y = np.zeros(3)
         y[0] = x
         assert isinstance(U, np.ndarray) and np.asarray(U) is U and np.asanyarray(U) is U
-        assert np.asarray(BOX["u"]) is BOX["u"] is U
+        assert np.asarray(BOX["u"]) is BOX["u"] is np.array(U, copy=None) is U
         assert repr(U) == repr(np.array(U.tolist())) and str(U[:2]) == "[0.2  0.36]"
         assert U.shape == (6,) and U.dtype == float and len(U) == 6 and U.T.shape == (6,)
         assert M.flags.c_contiguous and not other.flags.writeable

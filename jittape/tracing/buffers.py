@@ -20,7 +20,7 @@ import numpy as np
 
 from jittape.bits import same_bits
 from jittape.errors import TraceError
-from jittape.tracing.captured import Alive, Captured, origin, owner, possible
+from jittape.tracing.captured import Alive, Captured, captured_view, origin, owner
 from jittape.tracing.dispatch import lookup
 from jittape.tracing.lost import UNSEEN
 from jittape.tracing.recorder import Trace, frozen_arrays, here, open_traces
@@ -272,10 +272,10 @@ def buffers_of(result: Any, args: Any = ()) -> Any:
         for a in args:
             if a is result or (issubclass(type(a), np.ndarray) and owner(a) is whole):
                 if type(a) is Captured:
-                    return captured_view(result, a)
+                    return captured_view(result)
                 return shared_view(result, a) if type(a) is Buffer else result
         if not whole.flags.owndata:  # memory of an array.array, a file, ...: the user's
-            return captured_view(result, whole)
+            return captured_view(result)
         return result.view(Buffer)
     if type(result) is tuple or type(result) is list:
         return type(result)([buffers_of(r, args) for r in result])
@@ -290,13 +290,6 @@ def shared_view(result: np.ndarray, of: Buffer) -> Any:
     view._shared = of._memory
     of._memory.views.add(view)
     return view
-
-
-def captured_view(result: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """result, which shares the memory of an array of the user's, as what is not written to."""
-    if type(result) is Captured or not possible:
-        return result
-    return result.view(Captured)
 
 
 # -- after the first traced write ------------------------------------------------------------

@@ -198,6 +198,13 @@ def owner(a: np.ndarray) -> np.ndarray:
         a = base
 
 
+def captured_view(result: np.ndarray) -> np.ndarray:
+    """result, which shares the memory of an array of the user's, as what is not written to."""
+    if type(result) is Captured or not possible:
+        return result
+    return result.view(Captured)
+
+
 def origin(a: Any) -> str | None:
     """What the captured array is called that this one is, or is a view of; None for others."""
     found = _standing.get(id(a))

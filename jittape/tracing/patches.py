@@ -20,8 +20,8 @@ import numpy as np
 from jittape.locks import ForkSafeLock
 from jittape.tracing import captured, recorder
 from jittape.tracing.boundary import VIEWS, finished
-from jittape.tracing.buffers import buffers_of, captured_view, holds, settled
-from jittape.tracing.captured import Captured
+from jittape.tracing.buffers import buffers_of, holds, settled
+from jittape.tracing.captured import Captured, captured_view
 from jittape.tracing.dispatch import implementation, load_beside, lookup
 from jittape.tracing.recorder import INNER, PACKAGE, WRITTEN_IN_NUMPY, Trace, open_traces
 from jittape.tracing.tracer import OUT, Tracer
@@ -101,32 +101,28 @@ class PatchedNumpy(Patched):
         # what np.empty leaves in memory would make the function look impure
         result = _DEFINITE.get(original, original)(*args, **kwargs)
         given = (*args, *kwargs.values()) if kwargs else args
-        if original in VIEWS or original is np.array:
+        if type(result) is np.ndarray and (original in VIEWS or original is _array):
             for x in given:
                 if type(x) is Captured and _is_same(result, x):
                     return x  # as NumPy returns a plain array itself
                 if hasattr(type(x), "__array__") and not isinstance(x, _OWN):
-                    if original is not np.array or not kwargs.get("copy", True):
-                        return captured_view(result, x)  # the memory of a pandas.Series
+                    if original is not _array or not kwargs.get("copy", True):
+                        return captured_view(result)  # the memory of a pandas.Series
         return buffers_of(result, given)
 
 
 _OWN = (np.ndarray, np.generic)
 
 
-def _is_same(a: Any, b: np.ndarray) -> bool:
+def _is_same(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two arrays are the same elements of the same memory."""
-    return (
-        type(a) is np.ndarray
-        and a.ctypes.data == b.ctypes.data
-        and (a.shape, a.strides, a.dtype) == (b.shape, b.strides, b.dtype)
-    )
+    return a.__array_interface__ == b.__array_interface__
 
 
 _DEFINITE: dict[Any, Callable] = {np.empty: np.zeros, np.empty_like: np.zeros_like}
 
 
-_fromiter = np.fromiter
+_fromiter, _array = np.fromiter, np.array
 
 ALIASING = {np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray}
 

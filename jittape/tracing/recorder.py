@@ -131,8 +131,7 @@ class Trace(Rows):
         self.snapshots: dict[int, np.ndarray] = {}
         self.volatile: str | None = None
         self.refused: list[TraceError] = []  # errors that were raised while the function ran
-        # arrays that the function can reach, and what they are called: see tracing.captured
-        self.captures: Sequence[tuple[np.ndarray, str]] = ()
+        self.captures: Sequence[tuple[np.ndarray, str]] = ()  # see tracing.captured
 
     def __enter__(self) -> Trace:
         traces = _stack.traces
