@@ -13,6 +13,7 @@ from numpy import zeros
 from oracle import check, check_value
 
 import jittape
+from jittape.tracing import captured
 from jittape.tracing.patches import Patched
 from jittape.tracing.recorder import open_traces
 
@@ -80,6 +81,7 @@ def test_patched_names_pass_for_the_originals():
 
 
 PLAIN_ZEROS = np.zeros
+HELD = np.ones(3)
 
 
 def test_interrupts_anywhere_leave_everything_usable():
@@ -90,7 +92,9 @@ def test_interrupts_anywhere_leave_everything_usable():
     def f(x):
         y = np.zeros(2)
         y[0] = x[0] * x[1]
-        return squares(y)
+        u = HELD[1:].copy()
+        u[0] = x[1]
+        return squares(y) + squares(u)
 
     def interrupted(at):
         count = 0
@@ -123,12 +127,14 @@ def test_interrupts_anywhere_leave_everything_usable():
         hits += interrupted(at)
         assert not open_traces(), at
         assert not isinstance(np.zeros, Patched), at
+        assert type(HELD) is np.ndarray and not captured._standing and not captured._views, at
     assert hits > 30
     other = threading.Thread(target=jittape.grad(f), args=(X,), daemon=True)
     other.start()
     other.join(60)
     assert not other.is_alive()  # no lock is held
-    assert jittape.grad(f)(X).tolist() == [2 * X[0] * X[1] ** 2, 2 * X[0] ** 2 * X[1], 0, 0]
+    slope = [2 * X[0] * X[1] ** 2, 2 * X[0] ** 2 * X[1] + 2 * X[1], 0, 0]
+    assert jittape.grad(f)(X).tolist() == slope
 
 
 HELPERS = types.ModuleType("helpers")

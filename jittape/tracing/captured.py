@@ -156,12 +156,12 @@ def closed(trace: Trace) -> None:
 
 def _leave(array: np.ndarray) -> None:
     _exchange_back(array)
-    _standing.pop(id(array), None)
     whole = id(owner(array))
     others = _wholes.get(whole, set())
     others.discard(id(array))
     if not others:
         _wholes.pop(whole, None)
+    _standing.pop(id(array), None)  # the last: until then this is done again after an interrupt
 
 
 def after_fork(left: set[int]) -> None:
