@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jittape.config import config
+from jittape.passes.associate import associate
 from jittape.passes.components import take_apart
 from jittape.passes.disjoint import read_through
 from jittape.passes.linear import pull_factors
@@ -80,6 +81,7 @@ def compile_program(tape: Tape) -> Program:
 
     improve(leave_out)
     if not config.bit_exact:
+        improve(associate)
         improve(pull_factors)
     improve(read_through)
     if not config.bit_exact:

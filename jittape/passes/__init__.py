@@ -3,7 +3,7 @@
 Derivatives and batches, by templates of rules that are pasted:
     template, paste, activity, differentiate, accumulate, batch, batch_rules; recording
 Fewer instructions for the same numbers, in the order in which program.compile_program runs them:
-    simplify, zeros, linear, disjoint, triangles, components, component_rules
+    simplify, zeros, associate, linear, disjoint, triangles, components, component_rules
 A step of a loop in parts (api/loop_blocks.py):
     fission, affine, elimination, cut
 Sparsity, and the directions that show a sparse matrix:
