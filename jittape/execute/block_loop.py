@@ -40,28 +40,21 @@ def block_loop(control, threshold):
     part = load8(control + 8)
     status = 0
     while k < load8(control + 16):
-        if part == 0:
-            part = 1
-            stage = load8(control + 24)
-            if stage:
-                status = _swept(stage, k, threshold)
-                if status:
-                    break
+        if part == 3:
+            part = 0
+            k += 1
+            continue
         if part == 1:
-            part = 2
             m = load8(control + 40)
             if m and (m < 0 or run_recurrence(m, load8(control + 48), load8(control + 56))):
                 status = -1
-                break
-        if part == 2:
-            part = 3
-            stage = load8(control + 32)
+        else:
+            stage = load8(control + 24 + 4 * part)
             if stage:
                 status = _swept(stage, k, threshold)
-                if status:
-                    break
-        part = 0
-        k += 1
+        part += 1
+        if status:
+            break
     store8(control, k)
     store8(control + 8, part)
     return status
