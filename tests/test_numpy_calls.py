@@ -165,6 +165,19 @@ def test_vectorize_loops_over_what_its_signature_leaves(fun):
     check(fun, x, x[::-1] * 1.5, order=1)
 
 
+def test_kaiser_takes_a_traced_beta():
+    for numpy in (np, jittape.numpy):
+        check(lambda beta, numpy=numpy: numpy.kaiser(5, beta), 2.5)
+
+
+def test_jittapes_own_names_take_what_numpy_does_not_dispatch():
+    import jittape.numpy as jnp
+
+    check(lambda end: jnp.arange(0.5, end, 0.75), 2.9, others=(2.8,))
+    check(lambda x: jnp.asarray_chkfinite(x) * 2, np.array([0.5, 1.5]))
+    check(lambda x: jnp.asarray_chkfinite([x[0], 1.0]), np.array([0.5, 1.5]))
+
+
 def test_vectorize_refuses_what_does_not_fit_its_signature():
     x = np.ones((2, 3))
     calls = [

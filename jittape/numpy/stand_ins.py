@@ -77,6 +77,7 @@ class _Ufunc:
 _UNDISPATCHED = {
     *map(original, (np.array, np.asarray, np.asanyarray, np.ascontiguousarray)),
     *map(original, (np.asfortranarray, np.full, np.require, np.fromiter, np.isscalar)),
+    *map(original, (np.asarray_chkfinite, np.arange, np.kaiser)),
 }
 
 
