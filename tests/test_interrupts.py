@@ -39,6 +39,8 @@ def assert_clean():
     assert not isinstance(math.exp, Patched)
 
 
+# CPython tells of an interrupt inside of a weak reference's callback, and drops it
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
 def test_interrupts_at_any_time():
     def interrupt(number, frame):
