@@ -84,6 +84,12 @@ def filtered(p, c, x):
     return (y, c[0]), y * x
 
 
+def turned(p, c, x):
+    """Affine with coefficients that are all literals."""
+    c = np.array([[0.8, -0.6], [0.6, 0.8]]) @ c
+    return c, c[0] * x * p[0]
+
+
 def accumulated(p, c, x):
     """A number that others only add to, one that nothing changes, one that rows replace."""
     total, same, last, y = c
@@ -107,11 +113,12 @@ CASES = {
     "batch_rnn": (batch_rnn, arrays((5, 5), (5, 4), 5), arrays((3, 5))[0], arrays((N, 3, 4))[0]),
     "lorenz": (lorenz, arrays(3)[0], arrays(3)[0], arrays((N, 3))[0]),
     "filtered": (filtered, arrays((), ()), arrays((), ()), arrays((N,))[0]),
+    "turned": (turned, arrays(1)[0], arrays(2)[0], arrays((N,))[0]),
     "accumulated": (accumulated, arrays((), ()), arrays((), (), (), ()), arrays((N,))[0]),
     "matrices": (matrices, arrays((3, 3)), arrays((3, 3))[0], arrays((N,))[0]),
     "logs": (logs, arrays((4, 4)), arrays(4)[0], arrays((N, 4))[0]),
 }  # fmt: skip
-AFFINE = {"spring", "lorenz", "filtered"}  # backward
+AFFINE = {"spring", "lorenz", "filtered", "turned"}  # backward
 
 
 def by_scan(step, reverse=False):

@@ -105,7 +105,7 @@ def split(tape: Tape, n_fixed: int, n_carry: int, saves: bool) -> Fission | None
             affine_cost += float(_Costs(linear).batched.sum())
             linear = linear if affine_cost < swept_cost else None
     # what comes after computes again from carries what is cheap, and is given the rest
-    dear = np.flatnonzero((early if linear else core | early) & cost.dear)
+    dear = np.flatnonzero((core | early if linear is None else early) & cost.dear)
     late = between(tape, [*stays, *rows, *carries, *(tape.first + dear).tolist()], finished)
     wanted = {v for v in [*finished, *_read(tape, late)] if not _at(late, tape, v)}
     streams = sorted(v for v in wanted if v in carries or _at(core, tape, v))
