@@ -22,6 +22,7 @@ LAYERS = [
     ("tape",),
     ("evaluate",),
     (
+        "tracing.files",
         "tracing.rows",
         "tracing.recorder",
         "tracing.dispatch",

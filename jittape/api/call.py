@@ -53,6 +53,13 @@ def _at_guard(recorded: Recorded, instruction: int) -> str:
     return f"the branch or value at {recorded.tape.position(instruction) or 'an unknown line'}"
 
 
+def _compare() -> Any:
+    """The comparison of tapes, which no first call needs."""
+    from jittape.api import compare
+
+    return compare
+
+
 def _verify() -> Any:
     """The checks of the debugging modes, which are off by default."""
     from jittape.api import verify
@@ -244,9 +251,7 @@ class Transformed:
         refused = ""
         unconfirmed = 0
         for old in reversed(variant.tapes):
-            from jittape.api.compare import difference  # not needed at a first call
-
-            found = difference(old, fresh)
+            found = _compare().difference(old, fresh)
             if found is None:
                 old.confirmed = self._trusted = True
                 if not variant.state.opaque:  # all it reads is known: one check is enough

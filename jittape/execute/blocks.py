@@ -232,8 +232,14 @@ class _Call:
             results = [*_in_turn(memory.totals, 1), *_rows(job.results, job, size)]
             self.after = _Stage(plan.after, operands, results, blocks)
         self.x = np.zeros(0)
+        self.numbers: list[tuple[int, slice]] = []  # of x, by carry
         if plan.numbers:
             self.x = np.concatenate([self.carry[j].ravel() for j in plan.moving])
+            ends = np.cumsum([self.carry[j].size for j in plan.moving]).tolist()
+            self.numbers = [
+                (j, slice(end - self.carry[j].size, end))
+                for j, end in zip(plan.moving, ends, strict=True)
+            ]
         last = 8 * (size - 1) if job.backward else 0
         self.table = np.array(
             [
@@ -280,12 +286,8 @@ class _Call:
     def carry_before(self, k: int) -> list[np.ndarray]:
         """What has been swept are the blocks before the k-th."""
         carry = list(self.carry)
-        if self.plan.numbers:
-            at = 0
-            for j in self.plan.moving:
-                shape, n = carry[j].shape, carry[j].size
-                carry[j] = self.x[at : at + n].reshape(shape).copy()
-                at += n
+        for j, own in self.numbers:
+            carry[j] = self.x[own].reshape(carry[j].shape).copy()
         for j, x in zip(self.plan.sums, self.memory.totals[k & 1], strict=True):
             carry[j] = x.copy()
         return carry
@@ -323,12 +325,9 @@ class _Call:
             saved = [x[(k - 1) * plan.size : k * plan.size] for x in job.saved]
             for j in plan.same:
                 saved[j][...] = self.carry[j]
-            at = 0
-            for j in plan.moving if plan.numbers and self.by_step != k - 1 else ():
-                n = self.carry[j].size
-                own = [y[::-1] if job.backward else y for y in self.memory.streams[at : at + n]]
-                saved[j][...] = np.stack(own, 1).reshape(saved[j].shape)
-                at += n
+            for j, own in self.numbers if self.by_step != k - 1 else ():
+                lines = np.stack(self.memory.streams[own], 1)
+                saved[j][...] = lines[:: -1 if job.backward else 1].reshape(saved[j].shape)
         if job.progress is not None:
             job.progress(k * plan.size, job.n)
 

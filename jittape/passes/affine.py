@@ -8,18 +8,16 @@ recurrence (execute/recurrence.py) takes less time than sweeping the steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from jittape.errors import DifferentiationError
-from jittape.ops.shape import reshape, strided_slice
 from jittape.passes.activity import depends_on
 from jittape.passes.cut import cut
 from jittape.passes.differentiate import forward
 from jittape.passes.elimination import coefficients
 from jittape.passes.opcodes import MOST_CARRIED
-from jittape.passes.recording import Recording
+from jittape.passes.recording import Recording, element
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
 
@@ -68,12 +66,5 @@ def _by_unit_vectors(step: Tape, n: int) -> Tape | None:
                 unit = [*zeros[:c], r.literal(one), *zeros[c + 1 :]]
                 columns.append(r.paste(slope, [*zeros, *known, *unit]))
         columns.append(r.paste(step, [*zeros, *known]))
-        parted = [[e for x in column for e in _elements(x)] for column in columns]
+        parted = [[element(x, k) for x in column for k in range(x.size)] for column in columns]
         return r.tape([e for row in zip(*parted, strict=True) for e in row])
-
-
-def _elements(x: Any) -> list[Any]:
-    """The numbers of an array, recorded."""
-    flat = reshape(x, shape=(x.size,))
-    ones = [strided_slice(flat, index=((k, 1, 1),)) for k in range(x.size)]
-    return [reshape(e, shape=()) for e in ones]

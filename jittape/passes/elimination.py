@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 
 from jittape.ops import elementwise as el
-from jittape.ops.shape import reshape, strided_slice
 from jittape.passes.activity import depends_on
 from jittape.passes.cut import cut
-from jittape.passes.recording import Recording
+from jittape.passes.recording import Recording, element
 from jittape.tape import Tape
 
 MOST_ELEMENTS = 4000  # of all values together
@@ -36,7 +35,22 @@ class _NotAffine(Exception):
     """What is no sum of products of a variable and a number."""
 
 
-class _Number:
+class _Symbol:
+    """Differences are sums, for both kinds."""
+
+    __slots__ = ()
+
+    def __neg__(self) -> Any:
+        raise NotImplementedError
+
+    def __sub__(self, other: Any) -> Any:
+        return self + -other
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+
+class _Number(_Symbol):
     """What does not depend on the variables: op and operands, or element k of value v (None, v, k).
     Literals are plain numbers. Signs are kept outermost, where they meet again."""
 
@@ -69,12 +83,6 @@ class _Number:
             return {0: 0.0, 1: self, -1: -self}[int(other)]
         return _Number(el.multiply, self, other)
 
-    def __sub__(self, other: Any) -> Any:
-        return self + -other
-
-    def __rsub__(self, other: Any) -> Any:
-        return -self + other
-
     def __truediv__(self, other: Any) -> Any:
         if isinstance(other, _Vertex):
             return NotImplemented
@@ -86,7 +94,7 @@ class _Number:
     __radd__, __rmul__ = __add__, __mul__
 
 
-class _Vertex:
+class _Vertex(_Symbol):
     """edges: from which vertices it is computed, with what factor; None stands for 1, so that its
     factor is what is added. readers: which vertices are computed from it."""
 
@@ -112,14 +120,6 @@ class _Vertex:
     def __neg__(self) -> Any:
         return _Vertex((self, -1.0))
 
-    def __sub__(self, other: Any) -> Any:
-        if _is(other, 0):
-            return self
-        return _Vertex((self, 1.0), (other, -1.0) if isinstance(other, _Vertex) else (None, -other))
-
-    def __rsub__(self, other: Any) -> Any:
-        return _Vertex((self, -1.0), (None, other))
-
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, _Vertex):
             raise _NotAffine
@@ -139,7 +139,7 @@ class _Vertex:
 
 
 def _is(x: Any, literal: int) -> bool:
-    return not isinstance(x, (_Number, _Vertex)) and bool(x == literal)
+    return not isinstance(x, _Symbol) and bool(x == literal)
 
 
 def coefficients(program: Tape, n: int) -> Tape | None:
@@ -278,9 +278,5 @@ class _Emitter:
     def record(self, x: _Number) -> Any:
         if x.op is None:
             v, k = x.operands
-            whole = self.values[v]
-            if whole.shape == ():
-                return whole
-            flat = reshape(whole, shape=(whole.size,))
-            return reshape(strided_slice(flat, index=((k, 1, 1),)), shape=())
+            return element(self.values[v], k)
         return x.op(*[self.done.get(y, y) for y in x.operands])

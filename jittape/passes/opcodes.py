@@ -98,21 +98,18 @@ HELD: dict[tuple[int, int], int] = {}
 HELD_PAIRS: dict[tuple[int, int, int, int], int] = {}
 
 
-def _held(op: int, row: int) -> tuple[int, ...]:
-    both = op in (SUBTRACT, DIVIDE)
-    return (4 * row + 2, 4 * row + 3) if both else (4 * row + 2,)
-
-
+_next = PAIR[16] + len(PAIRS)
 for _op in HANDING:
-    for _word in _held(_op, 0):
-        HELD[_op, _word] = PAIR[16] + len(PAIRS) + len(HELD)
+    for _word in (2, 3) if _op in (SUBTRACT, DIVIDE) else (2,):
+        HELD[_op, _word] = _next + len(HELD)
+_next += len(HELD)
 for _op, _second, _from in PAIRS:
-    _words = _held(_op, 0)
+    _words = [2, 3] if _op == SUBTRACT else [2]
     if _from and _second != NEGATIVE:
-        _words += (9 - _from % UNSEEN,)  # the second row's other operand
+        _words.append(9 - _from % UNSEEN)  # the second row's other operand
     for _word in _words:
-        HELD_PAIRS[_op, _second, _from, _word] = PAIR[16] + len(PAIRS) + len(HELD) + len(HELD_PAIRS)
-OPCODES = PAIR[16] + len(PAIRS) + len(HELD) + len(HELD_PAIRS)
+        HELD_PAIRS[_op, _second, _from, _word] = _next + len(HELD_PAIRS)
+OPCODES = _next + len(HELD_PAIRS)
 assert OPCODES <= CODE
 
 # What may be paired: opcode -> (opcode of single elements, width)

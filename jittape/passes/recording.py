@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jittape.ops.shape import reshape, strided_slice
 from jittape.passes.simplify import simplify
 from jittape.tape import Tape
 from jittape.tracing.recorder import Trace
@@ -40,6 +41,14 @@ class Recording:
 
     def tape(self, outputs: Sequence[Any]) -> Tape:
         return simplify(self.trace.finish([number_of(self.trace, x) for x in outputs]))[0]
+
+
+def element(x: Any, k: int) -> Any:
+    """The k-th number of an array, recorded."""
+    if x.shape == ():
+        return x
+    flat = reshape(x, shape=(x.size,))
+    return reshape(strided_slice(flat, index=((k, 1, 1),)), shape=())
 
 
 def pasted(trace: Trace, tape: Tape, operands: Sequence[Any]) -> list[Any]:

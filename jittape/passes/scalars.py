@@ -75,7 +75,8 @@ def joined(code: np.ndarray, plain: np.ndarray, once: np.ndarray) -> None:
     code[at, 2:] = code[at, :1:-1]
     first, second = code[:, 2] == before, t.binary[kind] & (code[:, 3] == before)
     both = (wide[:-1] == wide[1:]) & (wide[1:] > 0)
-    link = np.where(first, 2, np.where(second, 3, 0))[1:]
+    word = np.where(first, 2, np.where(second, 3, 0))  # of the operand that is that result, or 0
+    link = word[1:].copy()
     chosen = alternate(both & (link > 0))
     link += op.UNSEEN * (once[:-1] & (link > 0))
     taken = np.zeros(len(code), np.bool_)
@@ -88,7 +89,6 @@ def joined(code: np.ndarray, plain: np.ndarray, once: np.ndarray) -> None:
     hands = plain & t.hands[opcodes]
     handed = np.r_[False, hands[:-1]] & hands
     handed[at + 1] = False
-    word = np.where(first, 2, np.where(second, 3, 0))
     alone = handed.copy()
     alone[at] = False
     k = np.flatnonzero(alone & (word > 0))

@@ -18,7 +18,7 @@ from jittape.functions.creation import as_array, on_tape
 from jittape.functions.gather import take
 from jittape.functions.linalg import inexact
 from jittape.ops.declare import original as own
-from jittape.scipy.grids import fixed, grid_call  # noqa: F401
+from jittape.scipy.grids import fixed
 from jittape.scipy.patches import inner
 from jittape.tracing.buffers import holds
 from jittape.tracing.recorder import here

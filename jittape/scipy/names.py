@@ -117,11 +117,12 @@ def _interpolant(
     call: str | None = None,
     holding: tuple[str, ...] = (),
     listed: tuple[str, ...] = (),
+    part: str = "interpolate",
 ) -> list[Methods]:
     """A class of scipy.interpolate that is made by `init` and called by `call`."""
     made = [("__init__", init, ()), ("__call__", call, holding)]
     return [
-        Methods("scipy.interpolate", "interpolate", owner, {m: f}, h, listed=(owner, *listed))
+        Methods("scipy.interpolate", part, owner, {m: f}, h, listed=(owner, *listed))
         for m, f, h in made
         if f is not None
     ]
@@ -146,7 +147,11 @@ METHODS = (
     *_interpolant("BSpline", call="spline_call", holding=_COEFFICIENTS),
     *_interpolant("interp1d", init="interp1d_init", call="interp1d_call", holding=("_y",)),
     *_interpolant(
-        "RegularGridInterpolator", call="grid_call", holding=("_values",), listed=("interpn",)
+        "RegularGridInterpolator",
+        call="grid_call",
+        holding=("_values",),
+        listed=("interpn",),
+        part="grids",
     ),
 )
 

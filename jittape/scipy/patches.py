@@ -24,7 +24,8 @@ from jittape.scipy import names
 from jittape.tracing import patches
 from jittape.tracing.buffers import buffers_of, holds, settled
 from jittape.tracing.dispatch import arrivals
-from jittape.tracing.recorder import FOREIGN, open_traces
+from jittape.tracing.files import FOREIGN
+from jittape.tracing.recorder import open_traces
 from jittape.tracing.tracer import Tracer
 
 

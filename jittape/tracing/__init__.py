@@ -7,7 +7,7 @@ views       arrays that change, and views of them; strided, buffers, boundary: N
 captured    the user's arrays, as long as a trace is open; captured_methods: what they do then
 inner       the trace around a function that a transform opens; embed: pasted where it belongs
 patches, lists, numba_functions, reach     what NumPy's protocols do not bring to us
-lost        where a bare number is asked for
+lost        where a bare number is asked for; files: whose code it is that asks
 """
 
 from importlib import import_module

@@ -17,8 +17,9 @@ import numpy as np
 from jittape.tracing import patches
 from jittape.tracing.buffers import buffers_of, holds
 from jittape.tracing.dispatch import implementations, lookup, ufuncs
+from jittape.tracing.files import INNER
 from jittape.tracing.operators import of_ufunc
-from jittape.tracing.recorder import INNER, open_traces
+from jittape.tracing.recorder import open_traces
 from jittape.tracing.tracer import Tracer, writers
 
 _SEQUENCES = (list, tuple)

@@ -22,7 +22,8 @@ import numpy as np
 
 from jittape.errors import LostGradientWarning, TraceError
 from jittape.ops.declare import signatures
-from jittape.tracing.recorder import FOREIGN, INNER, here
+from jittape.tracing.files import FOREIGN, INNER, users_frame
+from jittape.tracing.recorder import here
 from jittape.tracing.tracer import Tracer
 
 # what makes a bare number on purpose
@@ -66,9 +67,7 @@ def _refusal(t: Tracer, text: str) -> TraceError:
 
 def told(t: Tracer) -> None:
     """Warn or raise where the bare value of t would lose a derivative unnoticed."""
-    frame: Any = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(FOREIGN):
-        frame = frame.f_back
+    frame = users_frame(sys._getframe(2))
     if frame is None:
         return
     op, following = _instructions(frame)
@@ -192,17 +191,15 @@ def _guess(frame: Any) -> Any:
 def refuse_array(t: Tracer) -> TraceError:
     """The error for C code that asks for an ndarray."""
     called = _foreign_call()
-    frame: Any = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(FOREIGN):
-        frame = frame.f_back
-    if not called and frame is not None and _instructions(frame)[0] in _STORES:
-        return TraceError(_unseen(frame))
     if called:
         return TraceError(
             f"{here()}: {called} needs plain NumPy arrays and is not recorded by jittape; write it "
             "with NumPy, wrap the call in jittape.custom_vjp, or pass jittape.stop_gradient(x) if "
             "no derivative should flow through it"
         )
+    frame = users_frame(sys._getframe(2))
+    if frame is not None and _instructions(frame)[0] in _STORES:
+        return TraceError(_unseen(frame))
     return TraceError(
         f"{here()}: a traced array is handed to code that needs a plain NumPy array: a list of "
         "traced values where an array is meant (wrap it in np.array), or compiled code (wrap that "

@@ -23,7 +23,8 @@ from jittape.tracing.boundary import VIEWS, finished
 from jittape.tracing.buffers import buffers_of, holds, settled
 from jittape.tracing.captured import Captured, captured_view
 from jittape.tracing.dispatch import implementation, load_beside, lookup
-from jittape.tracing.recorder import INNER, PACKAGE, WRITTEN_IN_NUMPY, Trace, open_traces
+from jittape.tracing.files import INNER, PACKAGE, WRITTEN_IN_NUMPY
+from jittape.tracing.recorder import Trace, open_traces
 from jittape.tracing.tracer import OUT, Tracer
 
 

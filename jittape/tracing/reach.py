@@ -7,6 +7,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from jittape.tracing import recorder
+from jittape.tracing.files import FOREIGN, PACKAGE
 
 # the search is a convenience, not a promise: what it misses raises (see tracing.lost)
 _MOST = 200
@@ -52,10 +53,10 @@ def _namespaces(fun: Any) -> list[dict]:
             if isinstance(call, FunctionType):
                 waiting.append(call)
             continue
-        if f.__code__.co_filename.startswith(recorder.PACKAGE):
+        if f.__code__.co_filename.startswith(PACKAGE):
             waiting += [c.cell_contents for c in f.__closure__ or () if _is_set(c)]
             continue
-        if f.__code__.co_filename.startswith(recorder.FOREIGN):
+        if f.__code__.co_filename.startswith(FOREIGN):
             continue
         found[id(f.__globals__)] = f.__globals__
         waiting += [c.cell_contents for c in f.__closure__ or () if _is_set(c)]
@@ -63,7 +64,7 @@ def _namespaces(fun: Any) -> list[dict]:
         for name in names:
             value = f.__globals__.get(name)
             if isinstance(value, ModuleType):
-                if (getattr(value, "__file__", None) or "").startswith(recorder.FOREIGN):
+                if (getattr(value, "__file__", None) or "").startswith(FOREIGN):
                     continue
                 inside = [vars(value).get(n) for n in names]
                 waiting += [v for v in inside if isinstance(v, (FunctionType, type))]

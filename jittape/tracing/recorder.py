@@ -7,7 +7,6 @@ than objects. Numbers of values while the trace is open: instructions are
 
 from __future__ import annotations
 
-import os
 import sys
 import weakref
 from _thread import _local, get_ident  # _local is threading.local
@@ -20,17 +19,9 @@ from jittape.bits import same_bits
 from jittape.errors import LeakedTracerError, TraceError
 from jittape.ops.declare import Signature
 from jittape.tape import Const, Tape, assemble
+from jittape.tracing.files import FOREIGN, PACKAGE, SCIPY, users_frame
 from jittape.tracing.rows import FULL, Rows
 from jittape.types import Aval, aval, aval_of
-
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-# Python-level functions of NumPy and SciPy (np.mean of a list, ...) are not the user's code either
-_SITE = os.path.dirname(os.path.dirname(np.__file__)) + os.sep
-_SCIPY = _SITE + "scipy" + os.sep
-INNER = (PACKAGE, _SITE + "numpy" + os.sep)
-FOREIGN = (*INNER, _SCIPY)
-# parts of NumPy that are written in NumPy, and record as a user's code does
-WRITTEN_IN_NUMPY = _SITE + os.path.join("numpy", "polynomial") + os.sep
 
 _I8 = np.dtype(np.int64)
 _SUSPENDED = 0x20 | 0x80 | 0x200  # inspect's CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
@@ -314,7 +305,7 @@ class Trace(Rows):
         if code.co_filename.startswith(FOREIGN):
             start = -1
             self.foreign_codes.append(code)
-            if frame is not None and self.concrete and code.co_filename.startswith(_SCIPY):
+            if frame is not None and self.concrete and code.co_filename.startswith(SCIPY):
                 reach(frame.f_globals)  # solvers in Python (solve_ivp) record as the user's code
         else:
             start = self.add_code(code)
@@ -385,9 +376,7 @@ class Trace(Rows):
 
 def here() -> str:
     """file:line of the nearest frame that is neither jittape's nor NumPy's."""
-    frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(FOREIGN):
-        frame = frame.f_back
+    frame = users_frame(sys._getframe(1))
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "<unknown>"
 
 
